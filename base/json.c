@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/utf8.h"
+
 void json_begin(struct json *j, struct buf *out)
 {
     *j = (struct json){.out = out};
@@ -47,28 +49,6 @@ void json_end(struct json *j)
     buf_append_char(j->out, j->is_object[j->depth] ? '}' : ']');
 }
 
-/* Length of the UTF-8 character at the start of `s` (RFC 3629), or 0 if there is none. */
-static size_t utf8_length(struct slice s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xc2 ? 0
-               : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0 ? 3
-               : p[0] < 0xf5 ? 4
-                             : 0;
-
-    if (n == 0 || n > s.n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static bool is_plain(char c)
 {
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7f && c != '"' && c != '\\';
@@ -86,7 +66,7 @@ static void quote(struct buf *out, struct slice s)
         s = slice_from(s, plain);
         if (s.n == 0)
             break;
-        size_t n = utf8_length(s);
+        size_t n = utf8_sequence(s);
         if (n == 0) {
             buf_append(out, SLICE("\xef\xbf\xbd"));
             n = 1;

@@ -1,6 +1,6 @@
 /* lib/text/psl.h -- the public suffix list, as built into libpsl (both sections: ICANN, private).
  *
- * Domains are given in lower case, as A-labels (idna_to_ascii), without a final dot. */
+ * Domains are given as A-labels (idna_to_ascii), without a final dot; case does not matter. */
 #ifndef LIB_TEXT_PSL_H
 #define LIB_TEXT_PSL_H
 
@@ -11,7 +11,7 @@
  * unlisted top level counts as a public suffix (rule "*"). */
 struct slice psl_organizational_domain(struct slice domain);
 
-bool psl_is_public_suffix(struct slice domain);
+bool psl_is_suffix(struct slice domain);
 
 /* Both have the same organizational domain; a bare public suffix is only the same as itself. */
 bool psl_same_organization(struct slice a, struct slice b);
