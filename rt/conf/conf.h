@@ -10,7 +10,7 @@
 #define CONF_CONF_H
 
 #include "base/base.h"
-#include "base/ip.h"
+#include "base/ip6.h"
 
 struct conf_texts {
     const char *const *items;
@@ -21,7 +21,7 @@ struct conf_times {
     size_t count;
 };
 struct conf_networks {
-    const struct ip_network *items;
+    const struct ip6_network *items;
     size_t count;
 };
 
@@ -123,7 +123,7 @@ const struct conf_stream *conf_find_stream(const struct conf *c, struct slice na
 const struct conf_key *conf_find_key(const struct conf *c, struct slice name);
 /* The route of a domain: its own, else "*", else NULL (then: MX). */
 const struct conf_route *conf_find_route(const struct conf *c, struct slice domain);
-bool conf_networks_hold(const struct conf_networks *networks, struct ip ip);
+bool conf_networks_hold(const struct conf_networks *networks, struct ip6 ip);
 /* control_socket with its default filled in; `out` must hold 256 bytes. */
 const char *conf_control_socket(const struct conf *c, char *out);
 

@@ -1,30 +1,30 @@
-#include "base/ip.h"
+#include "base/ip6.h"
 
 #include <arpa/inet.h>
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-bool ip_is_v4(struct ip ip)
+bool ip6_is_v4(struct ip6 ip)
 {
     return memcmp(ip.bytes, mapped, sizeof mapped) == 0;
 }
 
-bool ip_is_loopback(struct ip ip)
+bool ip6_is_loopback(struct ip6 ip)
 {
-    static const struct ip one = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+    static const struct ip6 one = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 
-    return ip_is_v4(ip) ? ip.bytes[12] == 127 : ip_eq(ip, one);
+    return ip6_is_v4(ip) ? ip.bytes[12] == 127 : ip6_eq(ip, one);
 }
 
-bool ip_eq(struct ip a, struct ip b)
+bool ip6_eq(struct ip6 a, struct ip6 b)
 {
     return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
 }
 
-bool ip_parse(struct slice text, struct ip *ip_out)
+bool ip6_parse(struct slice text, struct ip6 *ip_out)
 {
-    char copy[IP_TEXT_MAX];
-    struct ip ip;
+    char copy[IP6_TEXT_MAX];
+    struct ip6 ip;
 
     if (text.n == 0 || text.n >= sizeof copy || slice_find(text, '\0') != SLICE_NONE)
         return false;
@@ -38,26 +38,26 @@ bool ip_parse(struct slice text, struct ip *ip_out)
     return true;
 }
 
-struct slice ip_text(struct ip ip, char text_out[IP_TEXT_MAX])
+struct slice ip6_text(struct ip6 ip, char text_out[IP6_TEXT_MAX])
 {
-    bool v4 = ip_is_v4(ip);
+    bool v4 = ip6_is_v4(ip);
 
     text_out[0] = '\0';
     inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip.bytes + sizeof mapped : ip.bytes, text_out,
-              IP_TEXT_MAX);
+              IP6_TEXT_MAX);
     return slice_of(text_out);
 }
 
-bool ip_network_parse(struct slice text, struct ip_network *network_out)
+bool ip6_network_parse(struct slice text, struct ip6_network *network_out)
 {
     struct slice rest = text, head = slice_cut(&rest, '/');
-    struct ip_network network = {.bits = 128};
+    struct ip6_network network = {.bits = 128};
     uint64_t bits;
 
-    if (!ip_parse(head, &network.ip))
+    if (!ip6_parse(head, &network.ip))
         return false;
     if (head.n < text.n) {
-        bool v4 = ip_is_v4(network.ip);
+        bool v4 = ip6_is_v4(network.ip);
 
         if (!slice_to_u64(rest, &bits) || bits > (v4 ? 32 : 128))
             return false;
@@ -70,7 +70,7 @@ bool ip_network_parse(struct slice text, struct ip_network *network_out)
     return true;
 }
 
-bool ip_network_holds(const struct ip_network *network, struct ip ip)
+bool ip6_network_holds(const struct ip6_network *network, struct ip6 ip)
 {
     unsigned whole = network->bits / 8, odd = network->bits % 8;
 
