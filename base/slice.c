@@ -122,15 +122,13 @@ struct slice slice_cut(struct slice *rest, char sep)
 struct slice slice_line(struct slice *rest)
 {
     struct slice all = *rest;
-    size_t lf = slice_find(all, '\n');
-    size_t cr = slice_find(slice_sub(all, 0, lf), '\r');
-    size_t end = cr != SLICE_NONE ? cr : lf;
+    size_t end = 0;
 
-    if (end == SLICE_NONE) {
-        *rest = slice_from(all, all.n);
-        return all;
-    }
-    *rest = slice_from(all, end + (cr != SLICE_NONE && cr + 1 == lf ? 2 : 1));
+    /* Byte by byte: a search for LF alone would read a file of CR lines again for each line. */
+    while (end < all.n && all.p[end] != '\n' && all.p[end] != '\r')
+        end++;
+    bool crlf = end + 1 < all.n && all.p[end] == '\r' && all.p[end + 1] == '\n';
+    *rest = slice_from(all, end + (crlf ? 2 : 1));
     return slice_sub(all, 0, end);
 }
 

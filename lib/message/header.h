@@ -61,8 +61,8 @@ void header_unfold(struct slice value, struct buf *out);
  * arena's ceiling. */
 struct slice header_unfolded(struct slice value, struct arena *a);
 
-/* What follows the white space, folding and (nested) comments at the start of `s` (RFC 5322 3.2.2). A
- * comment that never ends takes the rest. Depth is counted, not recursed. */
+/* What follows the white space, folding and (nested) comments at the start of `s` (RFC 5322 3.2.2).
+ * A comment that never ends takes the rest. Depth is counted, not recursed. */
 struct slice header_skip_cfws(struct slice s);
 
 #endif
