@@ -34,13 +34,14 @@ struct smtp_server_settings {
     const char *hostname; /* for the greeting and EHLO; never NULL */
     const char *banner;   /* what follows the name in the greeting ["ESMTP"] */
 
-    size_t command_max_bytes;   /* a command line with its end [2048]; AUTH lines: [12288] */
-    size_t body_line_max_bytes; /* a line of a message without its end [unlimited] */
-    uint64_t message_max_bytes; /* announced as SIZE [unlimited] */
-    unsigned recipients_max;    /* of one message; beyond: 452 4.5.3 [1000] */
-    unsigned commands_max;      /* of a session; beyond: 421 [unlimited] */
-    unsigned idle_commands_max; /* without an accepted MAIL in between; beyond: 421 [100] */
-    unsigned errors_max;        /* 5xx to commands (not to RCPT) of a session; beyond: 421 [10] */
+    size_t command_max_bytes;        /* a command line with its end [2048]; AUTH lines: [12288] */
+    size_t body_line_max_bytes;      /* a line of a message without its end [unlimited] */
+    uint64_t message_max_bytes;      /* announced as SIZE [unlimited] */
+    unsigned recipients_max;         /* of one message; beyond: 452 4.5.3 [1000] */
+    unsigned commands_max;           /* of a session; beyond: 421 [unlimited] */
+    unsigned idle_commands_max;      /* without an accepted MAIL in between; beyond: 421 [100] */
+    unsigned errors_max;             /* 5xx to commands of a session, RCPTs refused by the caller
+                                         not counted; beyond: 421 [10] */
     unsigned refused_recipients_max; /* of one message; beyond: 421 [recipients_max] */
 
     enum smtp_bare_line_end bare_line_end;
