@@ -46,7 +46,7 @@ struct dkim_sign_options {
 };
 
 /* The defaults: the fields of RFC 6376 5.4.1 with MIME and list fields; From, To, Subject, Date,
- * Message-ID (and Cc, Reply-To) are the oversigned ones. */
+ * Message-ID are the oversigned ones. */
 extern const struct slice dkim_sign_fields[];
 extern const size_t dkim_sign_field_count;
 extern const struct slice dkim_oversign_fields[];
