@@ -43,10 +43,8 @@ static const struct path_case cases[] = {
      X60 "xxxx@example.org", 0},
     {"65 are too many", "<" X60 "xxxxx@example.org>", 0, NULL, NULL, ERR_LIMIT},
     {"254 octets in all", "<a@" X60 "." X60 "." X60 "." X60 ".aaaaaa.a>", 0,
-     "a@" X60 "." X60 "." X60 "." X60 ".aaaaaa.a", "a@" X60 "." X60 "." X60 "." X60 ".aaaaaa.a",
-     0},
-    {"255 are too many", "<a@" X60 "." X60 "." X60 "." X60 ".aaaaaaa.a>", 0, NULL, NULL,
-     ERR_LIMIT},
+     "a@" X60 "." X60 "." X60 "." X60 ".aaaaaa.a", "a@" X60 "." X60 "." X60 "." X60 ".aaaaaa.a", 0},
+    {"255 are too many", "<a@" X60 "." X60 "." X60 "." X60 ".aaaaaaa.a>", 0, NULL, NULL, ERR_LIMIT},
 };
 
 static void run(void **state)

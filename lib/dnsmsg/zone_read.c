@@ -195,8 +195,9 @@ static int read_hex(struct reader *r, size_t at)
 
 static int read_txt(struct reader *r, size_t at, struct dns_record *record)
 {
-    struct slice *strings = arena_array(r->arena, r->count - at, sizeof *strings);
-    size_t sizes[WORDS_MAX], n = r->count - at, offset = 0;
+    size_t sizes[WORDS_MAX] = {0}, n = r->count - at, offset = 0;
+    /* No string at all is taken as an empty one. */
+    struct slice *strings = arena_array(r->arena, n + 1, sizeof *strings);
 
     buf_clear(&r->scratch);
     for (size_t i = 0; i < n; i++) {
@@ -209,14 +210,12 @@ static int read_txt(struct reader *r, size_t at, struct dns_record *record)
             return broken(r, "a string of over 255 bytes must be cut into several", r->words[at]);
     }
     record->text = arena_copy(r->arena, buf_slice(&r->scratch));
-    if (n == 0)
-        return broken(r, "TXT needs a string", r->words[0]);
     if (!strings || !record->text.p)
         return err_set(r->e, ERR_LIMIT, "line %zu: the zone is too large", r->line);
     for (size_t i = 0; i < n; offset += sizes[i++])
         strings[i] = slice_sub(record->text, offset, sizes[i]);
     record->strings = strings;
-    record->string_count = n;
+    record->string_count = n > 0 ? n : 1;
     return 0;
 }
 

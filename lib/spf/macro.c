@@ -123,6 +123,7 @@ bool spf_macro_is_personal(struct slice text)
 static void append_value(char letter, const struct spf_macro_values *v, struct buf *out)
 {
     char text[IP_NIBBLES_MAX];
+    size_t length;
     struct slice unknown = SLICE("unknown");
 
     switch (ascii_lower(letter)) {
@@ -153,7 +154,10 @@ static void append_value(char letter, const struct spf_macro_values *v, struct b
         buf_append_text(out, v->client.family == IP_V6 ? "ip6" : "in-addr");
         break;
     case 'i':
-        buf_append(out, (struct slice){text, ip_address_nibbles(&v->client, text)});
+        length = ip_address_nibbles(&v->client, text);
+        for (size_t i = 0; i < length;
+             i++) /* nibbles in capitals: DNS does not care, people read */
+            buf_append_char(out, ascii_upper(text[i]));
         break;
     case 'c':
         buf_append(out, (struct slice){text, ip_address_format(&v->client, text)});

@@ -1,0 +1,18 @@
+/* app/resolver.h -- DNS for toolbox commands: a zone file (--dns), or the world.
+ *
+ * Commands are not in a hurry: a question is asked and waited for. */
+#ifndef APP_RESOLVER_H
+#define APP_RESOLVER_H
+
+#include "lib/dnsmsg/record.h"
+
+struct resolver; /* opaque */
+
+/* `zone_path` as --dns gave it, or NULL for real DNS. Dies (cli_die) when it cannot be read. */
+struct resolver *resolver_open(const char *zone_path);
+void resolver_close(struct resolver **r); /* NULL is fine; writes NULL back */
+
+/* Asks and waits. The answer is valid until the resolver is closed. */
+void resolver_ask(struct resolver *r, struct dns_question q, struct dns_answer *answer_out);
+
+#endif
