@@ -70,19 +70,6 @@ struct dkim_signer {
     struct making making[DKIM_SIGNER_SIGNATURES_MAX];
 };
 
-const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
-{
-    switch (algorithm) {
-    case DKIM_RSA_SHA256:
-        return "rsa-sha256";
-    case DKIM_ED25519_SHA256:
-        return "ed25519-sha256";
-    case DKIM_RSA_SHA1:
-        return "rsa-sha1";
-    }
-    return "?";
-}
-
 struct dkim_signer *dkim_signer_create(void)
 {
     struct dkim_signer *s = mem_alloc(sizeof *s);

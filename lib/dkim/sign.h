@@ -13,14 +13,12 @@
 #ifndef LIB_DKIM_SIGN_H
 #define LIB_DKIM_SIGN_H
 
+#include "lib/dkim/algorithm.h"
 #include "lib/message/canon.h"
 
 #define DKIM_SIGNER_SIGNATURES_MAX 8
 #define DKIM_SIGNER_FIELDS_MAX 4096           /* header fields of one message */
 #define DKIM_SIGNER_HEADER_MAX_BYTES 1048576u /* the header block, and what we build from it */
-
-enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256, DKIM_RSA_SHA1 };
-const char *dkim_algorithm_name(enum dkim_algorithm algorithm); /* as in a= */
 
 /* One signature to make. The slices are borrowed until dkim_signer_write(). */
 struct dkim_sign_spec {
