@@ -206,12 +206,12 @@ void smtp_server_answer(struct smtp_server *s, struct smtp_reply reply)
 {
     enum smtp_ask_kind kind = s->ask.kind;
 
+    assert(kind != SMTP_ASK_NOTHING && kind != SMTP_ASK_TLS && kind != SMTP_ASK_BODY);
     s->ask = (struct smtp_ask){0};
     switch (kind) {
     case SMTP_ASK_NOTHING:
     case SMTP_ASK_TLS:
     case SMTP_ASK_BODY:
-        assert(!"a question that smtp_server_answer() can answer stands");
         break;
     case SMTP_ASK_HELO:
         if (reply.code / 100 == 2)
@@ -239,8 +239,7 @@ void smtp_server_answer(struct smtp_server *s, struct smtp_reply reply)
         smtp_server_say(s, reply);
         break;
     }
-    if (s->line.n > 0 && kind != SMTP_ASK_BODY)
-        buf_finish(&s->line);
+    buf_finish(&s->line); /* the question's slices lay there */
 }
 
 void smtp_server_body_taken(struct smtp_server *s)
