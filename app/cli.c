@@ -23,7 +23,7 @@ static struct process {
     bool colour, colour_known;
 } process;
 
-static void say(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list args)
 {
     (void)fprintf(stderr, "waybill%s%s: ", process.command != NULL ? " " : "",
                   process.command != NULL ? process.command : "");
