@@ -176,6 +176,17 @@ static bool add_item(struct parse *p, struct mailbox m)
     return true;
 }
 
+/* No character that belongs to the syntax of lists; a literal has both its brackets. */
+static bool is_domain_text(struct slice s)
+{
+    if (s.n > 0 && s.p[0] == '[')
+        return s.n > 2 && slice_find(s, ']') == s.n - 1;
+    for (size_t i = 0; i < s.n; i++)
+        if (ascii_is_control(s.p[i]) || strchr("()<>[]:;@\\,\"", s.p[i]) != NULL)
+            return false;
+    return true;
+}
+
 /* Ends the element that was being read. */
 static void finish_element(struct parse *p)
 {
@@ -192,7 +203,7 @@ static void finish_element(struct parse *p)
     m.domain = at == SLICE_NONE ? (struct slice){NULL, 0} : slice_from(address, at + 1);
     bool spaced = bare_words && at == SLICE_NONE && d->words.n != address.n;
     if (d->broken || d->words.full || d->angle.full || raw_local.n == 0 || spaced ||
-        (at != SLICE_NONE && m.domain.n == 0)) {
+        (at != SLICE_NONE && m.domain.n == 0) || !is_domain_text(m.domain)) {
         p->broken++;
         draft_clear(d);
         return;

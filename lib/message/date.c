@@ -204,11 +204,12 @@ static bool take_number(struct reading *r, struct slice text)
         return false;
     if (text.n == 4 && r->year < 0 && (v >= 1900 || r->day >= 0)) {
         r->year = v;
-    } else if (r->day < 0 && text.n <= 2 && v >= 1 && v <= 31) {
+    } else if (r->day < 0 && (text.n <= 2 || text.p[0] == '0') && v >= 1 && v <= 31) {
         r->day = v;
     } else if (r->year < 0 && text.n <= 4) {
         r->year = full_year(v, text.n);
-    } else if (!r->has_zone && r->hour >= 0 && text.n == 4) { /* "0200" without its sign */
+    } else if (!r->has_zone && r->hour >= 0 && text.n == 4 &&
+               v < 2400) { /* "0200" without its sign */
         r->zone_minutes = (int)(v / 100 * 60 + v % 100);
         r->has_zone = r->zone_known = true;
     } else {
