@@ -190,6 +190,23 @@ static int read_names(const struct reading *r)
     return 0;
 }
 
+/* dkim-quoted-printable (RFC 6376 2.11): =XX, and white space that means nothing. A broken =XX
+ * stays as it is written. */
+static void decode_quoted(struct slice in, struct buf *out)
+{
+    for (size_t i = 0; i < in.n; i++) {
+        if (in.p[i] == '=' && in.n - i > 2 && ascii_hex_value(in.p[i + 1]) >= 0 &&
+            ascii_hex_value(in.p[i + 2]) >= 0) {
+            int value = ascii_hex_value(in.p[i + 1]) * 16 + ascii_hex_value(in.p[i + 2]);
+
+            buf_append_char(out, (char)value); /* an octet */
+            i += 2;
+        } else if (!ascii_is_space(in.p[i])) {
+            buf_append_char(out, in.p[i]);
+        }
+    }
+}
+
 static int read_identity(const struct reading *r)
 {
     const struct dkim_tag *i = dkim_tags_find(r->tags, "i");
@@ -198,8 +215,11 @@ static int read_identity(const struct reading *r)
 
     if (i == NULL)
         return 0;
-    at = slice_find_last(i->value, '@');
-    domain = at == SLICE_NONE ? (struct slice){NULL, 0} : dkim_trim(slice_from(i->value, at + 1));
+    buf_clear(r->scratch);
+    decode_quoted(i->value, r->scratch);
+    domain = buf_slice(r->scratch);
+    at = slice_find_last(domain, '@');
+    domain = at == SLICE_NONE ? (struct slice){NULL, 0} : slice_from(domain, at + 1);
     if (!dkim_is_domain(domain, 2))
         return err_set(r->err, ERR_SYNTAX, "i=%.*s has no domain",
                        SLICE_ARG(slice_sub(i->value, 0, 60)));
