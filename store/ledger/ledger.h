@@ -297,6 +297,7 @@ struct ledger_segment {
     int64_t last_ms; /* when the last message came into it, or was finished */
 };
 bool ledger_knows_segment(struct ledger *l, uint64_t segment); /* for spool_settings.is_known */
+uint64_t ledger_last_segment(const struct ledger *l);          /* for .last_segment; 0: none */
 /* Segments without live messages whose last_ms is before `before_ms`: remove the file, then tell
  * ledger_forget_segment(). Returns how many were written to `out` (at most `limit`). */
 size_t ledger_idle_segments(struct ledger *l, int64_t before_ms, struct ledger_segment *out,
@@ -314,7 +315,8 @@ struct ledger_stored {
 MUST_USE int ledger_live_in_segment(struct ledger *l, uint64_t segment, struct id after,
                                     struct ledger_stored *out, size_t limit, size_t *n_out,
                                     struct err *e);
-/* After spool_stage_copy() and spool_commit(): the message now lies at `to`. Inside a group. */
+/* After spool_stage_copy() and spool_commit(): the message, which must be unfinished, now lies at
+ * `to`. Inside a group. ERR_TEMP: a unit of it is taken; leave it for later. */
 MUST_USE int ledger_move(struct ledger *l, struct id id, const struct spool_place *to,
                          struct err *e);
 

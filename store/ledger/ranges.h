@@ -37,7 +37,8 @@ bool ranges_cover(struct ranges r, struct ranges inner); /* all of `inner` is in
 
 /* Text: ascending, no spaces, as shortest. Empty text is the empty set. */
 void ranges_print(struct ranges r, struct buf *out);
-/* -1: ERR_SYNTAX for anything that ranges_print() would not write, ERR_LIMIT above `max`. */
+/* Replaces what `out` holds. ERR_SYNTAX for anything that ranges_print() would not write, and for
+ * numbers above `max`. */
 MUST_USE int ranges_parse(struct slice text, uint32_t max, struct range_list *out, struct err *e);
 
 #endif

@@ -34,7 +34,9 @@ struct spool_settings {
     const char *dir;         /* exists, or is made (its parent must exist) */
     uint64_t segment_bytes;  /* 0: 64 MiB. A segment ends after the group that reaches this */
     size_t buffer_bytes;     /* 0: 256 KiB. Larger messages get their own file */
+    unsigned spare_segments; /* 0: 2. Files of removed segments that are kept to be used again */
     const struct disk *disk; /* NULL: disk_system */
+    uint64_t last_segment;   /* numbers up to this one are not given out again */
     /* Whether anything refers to the segment; a segment for which this says false is removed at
      * open. NULL keeps all. */
     bool (*is_known)(void *ctx, uint64_t segment);
@@ -79,10 +81,15 @@ bool spool_has_staged(const struct spool *spool);
 /* Stages a verified copy of a stored record, under the same id (copy-forward). */
 MUST_USE int spool_stage_copy(struct spool *spool, struct id id, const struct spool_place *from,
                               struct spool_place *place_out, struct err *e);
-/* Removes a segment in which nothing is needed any more. Descriptors that others hold stay good.
- * Removing one that is gone is fine. The segment now written to, or staged for, is ERR_TEMP. */
+/* Removes a segment in which nothing is needed any more, or keeps its file as a spare: writing over
+ * blocks that exist costs a third of the sync of a growing file. Removing one that is gone is fine.
+ * The segment now written to, or staged for, is ERR_TEMP. */
 MUST_USE int spool_remove_segment(struct spool *spool, uint64_t segment, struct err *e);
 uint64_t spool_current_segment(const struct spool *spool); /* of small records; 0: none yet */
+
+/* When idle: fills one more MiB of a spare segment, until there are `spare_segments` of them. Then
+ * *more_out is false. A full disk ends it quietly. */
+MUST_USE int spool_prepare_step(struct spool *spool, bool *more_out, struct err *e);
 
 struct spool_counters {
     uint64_t commits, syncs, records, bytes, failures;

@@ -1,0 +1,184 @@
+#include "store/ledger/sql_in.h"
+
+/* Everything that is written for a new message goes to the end of a table: message and event by
+ * time, recipient by number; work is ordered by site and due time, flight is tiny. So a group
+ * touches few pages, however long the queue is.
+ *
+ *   message.id      the upper half of the id (time and counter): unique, grows with time
+ *   recipient.id    first + n - 1; a message's recipients lie side by side
+ *   recipient.part, .due, .site with .message are the key of the unit it waits in
+ *   work.recipients '' when it is the one recipient `part`
+ *   event.prev      the event before in the life of the same unit; so the history of a message is
+ *                   found without an index. event_aside has those that belong to no unit
+ *   event.took      milliseconds from the start of the attempt, event.waited from the dot; -1:
+ *                   there was none
+ *   message.unfinished is kept for messages with several recipients; a single one has a state */
+const char *const migrations[SCHEMA_VERSION] = {
+    "CREATE TABLE message(id INTEGER PRIMARY KEY, low INTEGER NOT NULL, digest BLOB,"
+    " received INTEGER NOT NULL, first INTEGER NOT NULL, recipients INTEGER NOT NULL,"
+    " unfinished INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    " body INTEGER NOT NULL, head INTEGER NOT NULL, size INTEGER NOT NULL, stream TEXT, tag TEXT,"
+    " sender TEXT, options TEXT, client TEXT, client_ip TEXT, helo TEXT, login TEXT, tls TEXT,"
+    " message_id TEXT, from_field TEXT, subject TEXT);"
+    "CREATE TABLE recipient(id INTEGER PRIMARY KEY, message INTEGER NOT NULL, address TEXT,"
+    " options TEXT, site INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " due INTEGER NOT NULL, part INTEGER NOT NULL, event INTEGER NOT NULL);"
+    "CREATE TABLE work(site INTEGER NOT NULL, due INTEGER NOT NULL, message INTEGER NOT NULL,"
+    " part INTEGER NOT NULL, recipients TEXT, attempts INTEGER NOT NULL, event INTEGER NOT NULL,"
+    " PRIMARY KEY(site, due, message, part)) WITHOUT ROWID;"
+    "CREATE TABLE flight(message INTEGER NOT NULL, part INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " site INTEGER NOT NULL, due INTEGER NOT NULL, recipients TEXT, dot INTEGER NOT NULL,"
+    " host TEXT, ip TEXT, PRIMARY KEY(message, part, n)) WITHOUT ROWID;"
+    "CREATE TABLE event(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, message INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL, recipients TEXT, host TEXT, ip TEXT, code INTEGER NOT NULL,"
+    " enhanced TEXT, text TEXT, took INTEGER, waited INTEGER, prev INTEGER);"
+    "CREATE TABLE event_aside(message INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " PRIMARY KEY(message, seq)) WITHOUT ROWID;"
+    "CREATE TABLE site(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE segment(id INTEGER PRIMARY KEY, total INTEGER NOT NULL, live INTEGER NOT NULL,"
+    " live_count INTEGER NOT NULL, last INTEGER NOT NULL, low_id INTEGER NOT NULL,"
+    " high_id INTEGER NOT NULL);"
+    "CREATE TABLE stat(hour INTEGER NOT NULL, stream TEXT NOT NULL, tag TEXT NOT NULL,"
+    " messages INTEGER NOT NULL, sent INTEGER NOT NULL, delivered INTEGER NOT NULL,"
+    " deferred INTEGER NOT NULL, bounced INTEGER NOT NULL, unknown INTEGER NOT NULL,"
+    " expired INTEGER NOT NULL, duplicates INTEGER NOT NULL,"
+    " PRIMARY KEY(hour, stream, tag)) WITHOUT ROWID;"
+    "CREATE TABLE latency(hour INTEGER NOT NULL, stream TEXT NOT NULL, tag TEXT NOT NULL,"
+    " bucket INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " PRIMARY KEY(hour, stream, tag, bucket)) WITHOUT ROWID;"
+    "CREATE TABLE suppression(address TEXT NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL,"
+    " source TEXT NOT NULL, message INTEGER, since INTEGER NOT NULL, until INTEGER,"
+    " PRIMARY KEY(address, scope)) WITHOUT ROWID;",
+};
+
+#define UNFINISHED "recipient.state IN (0, 6, 7)"
+#define MESSAGE_COLUMNS                                                                            \
+    "low, received, segment, offset, body, head, size, stream, tag, sender, options, client,"      \
+    " client_ip, helo, login, tls, message_id, from_field, subject, recipients, first"
+
+const char *const writer_sql[SQL_WRITER_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_LAST_MESSAGE] = "SELECT id, low FROM message ORDER BY id DESC LIMIT 1",
+    [SQL_LAST_RECIPIENT] = "SELECT max(id) FROM recipient",
+    [SQL_LAST_EVENT] = "SELECT max(seq) FROM event",
+    [SQL_COUNT_WORK] = "SELECT count(*) FROM work",
+    [SQL_ALL_SEGMENTS] = "SELECT id, total, live, live_count, last, low_id, high_id"
+                         " FROM segment ORDER BY id",
+    [SQL_RECENT_DIGESTS] = "SELECT first, digest FROM message WHERE id >= ? ORDER BY id",
+    [SQL_FIRST_SINCE] = "SELECT first FROM message WHERE id >= ? ORDER BY id LIMIT 1",
+    [SQL_DIGEST_OF] = "SELECT message.id, low, digest, received FROM recipient"
+                      " JOIN message ON message.id = recipient.message WHERE recipient.id = ?",
+    [SQL_ADD_MESSAGE] = "INSERT INTO message VALUES"
+                        "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [SQL_ADD_RECIPIENT] = "INSERT INTO recipient VALUES(?,?,?,?,?,?,0,?,?,?)",
+    [SQL_ADD_WORK] = "INSERT INTO work VALUES(?,?,?,?,?,?,?)",
+    [SQL_ADD_EVENT] = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [SQL_ADD_ASIDE] = "INSERT INTO event_aside VALUES(?,?)",
+    [SQL_FIND_SITE] = "SELECT id FROM site WHERE name = ?",
+    [SQL_ADD_SITE] = "INSERT INTO site(name) VALUES(?) RETURNING id",
+    [SQL_SITE_NAME] = "SELECT name FROM site WHERE id = ?",
+    [SQL_DUE_WORK] = "SELECT due, message, part, recipients, attempts, event FROM work"
+                     " WHERE site = ? AND due <= ? ORDER BY due, message, part",
+    [SQL_NEXT_SITE] = "SELECT site FROM work WHERE site > ? ORDER BY site LIMIT 1",
+    [SQL_FIRST_DUE] = "SELECT due, message, part FROM work WHERE site = ?"
+                      " ORDER BY due, message, part",
+    [SQL_GET_WORK] = "SELECT recipients, attempts, event FROM work"
+                     " WHERE site = ? AND due = ? AND message = ? AND part = ?",
+    [SQL_UNIT_MESSAGE] = "SELECT low, received, first, recipients, segment, body + head, stream,"
+                         " tag FROM message WHERE id = ?",
+    [SQL_GET_MESSAGE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = ?",
+    [SQL_GET_RECIPIENTS] = "SELECT address, options, site FROM recipient"
+                           " WHERE id BETWEEN ? AND ? ORDER BY id",
+    [SQL_REMOVE_WORK] = "DELETE FROM work"
+                        " WHERE site = ? AND due = ? AND message = ? AND part = ?",
+    [SQL_MOVE_WORK] = "UPDATE work SET due = ?, event = ?"
+                      " WHERE site = ? AND due = ? AND message = ? AND part = ?",
+    [SQL_SET_RECIPIENTS] = "UPDATE recipient SET state = ?, attempts = ?, due = ?, part = ?,"
+                           " event = ? WHERE id BETWEEN ? AND ?",
+    [SQL_MOVE_RECIPIENTS] = "UPDATE recipient SET due = ?, part = ? WHERE id BETWEEN ? AND ?",
+    [SQL_LESS_UNFINISHED] = "UPDATE message SET unfinished = unfinished - ? WHERE id = ?"
+                            " RETURNING unfinished",
+    [SQL_ADD_FLIGHT] = "INSERT OR REPLACE INTO flight VALUES(?,?,?,?,?,?,?,?,?)",
+    [SQL_REMOVE_FLIGHTS] = "DELETE FROM flight WHERE message = ? AND part = ?",
+    [SQL_ALL_FLIGHTS] = "SELECT message, part, site, due, recipients, dot, host, ip FROM flight"
+                        " ORDER BY message, part, n",
+    [SQL_OPEN_RECIPIENTS] = "SELECT id, state, site, due, part FROM recipient"
+                            " WHERE id BETWEEN ? AND ? AND " UNFINISHED " ORDER BY id",
+    [SQL_SET_SEGMENT] = "INSERT OR REPLACE INTO segment VALUES(?,?,?,?,?,?,?)",
+    [SQL_REMOVE_SEGMENT] = "DELETE FROM segment WHERE id = ?",
+    [SQL_ADD_STAT] = "INSERT INTO stat VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
+                     " messages = messages + excluded.messages, sent = sent + excluded.sent,"
+                     " delivered = delivered + excluded.delivered,"
+                     " deferred = deferred + excluded.deferred,"
+                     " bounced = bounced + excluded.bounced,"
+                     " unknown = unknown + excluded.unknown,"
+                     " expired = expired + excluded.expired,"
+                     " duplicates = duplicates + excluded.duplicates",
+    [SQL_ADD_LATENCY] = "INSERT INTO latency VALUES(?,?,?,?,?)"
+                        " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+    [SQL_TAGS_OF_HOUR] = "SELECT stream, tag FROM stat WHERE hour = ?",
+    [SQL_OLD_MESSAGES] = "SELECT id, first, recipients, received,"
+                         " CASE WHEN recipients > 1 THEN unfinished ELSE EXISTS(SELECT 1 FROM"
+                         " recipient WHERE recipient.id = message.first AND " UNFINISHED ") END"
+                         " FROM message WHERE id > ? ORDER BY id LIMIT ?",
+    [SQL_REMOVE_MESSAGE] = "DELETE FROM message WHERE id = ?",
+    [SQL_REMOVE_RECIPIENTS] = "DELETE FROM recipient WHERE id BETWEEN ? AND ?",
+    [SQL_REMOVE_ASIDE] = "DELETE FROM event_aside WHERE message = ?",
+    /* The newest event stays, whatever its age: sequence numbers must not be given out twice. */
+    [SQL_REMOVE_EVENTS] = "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq <"
+                          " (SELECT max(seq) FROM event) ORDER BY seq LIMIT ?) AND time < ?",
+    [SQL_REMOVE_STATS] = "DELETE FROM stat WHERE hour < ?",
+    [SQL_REMOVE_LATENCIES] = "DELETE FROM latency WHERE hour < ?",
+    [SQL_LIVE_IN_SEGMENT] = "SELECT id, low, offset, body, head FROM message WHERE id > ? AND"
+                            " id BETWEEN ? AND ? AND segment = ? AND"
+                            " CASE WHEN recipients > 1 THEN unfinished > 0 ELSE EXISTS(SELECT 1"
+                            " FROM recipient WHERE recipient.id = message.first AND " UNFINISHED
+                            ") END ORDER BY id LIMIT ?",
+    [SQL_MOVE_MESSAGE] = "UPDATE message SET segment = ?, offset = ? WHERE id = ?",
+};
+
+#define ROW_COLUMNS                                                                                \
+    "SELECT message.id, low, recipient.id - first + 1, received, recipient.due, sender, address,"  \
+    " site.name, stream, tag, subject, size, state, attempts,"                                     \
+    " EXISTS(SELECT 1 FROM flight WHERE flight.message = message.id AND flight.part ="             \
+    " recipient.part), event.code, event.text FROM "
+#define ROW_JOINS                                                                                  \
+    " LEFT JOIN site ON site.id = recipient.site LEFT JOIN event ON event.seq = recipient.event"
+#define EVENT_COLUMNS                                                                              \
+    "seq, time, message, kind, event.recipients, host, ip, code, enhanced, text, took, waited, "   \
+    "prev"
+
+const char *const reader_sql[READ_COUNT] = {
+    [READ_BEGIN] = "BEGIN",
+    [READ_END] = "COMMIT",
+    [READ_WAITING] = "SELECT DISTINCT message FROM work ORDER BY message",
+    [READ_ALL] = "SELECT id FROM message ORDER BY id",
+    [READ_ROWS] = ROW_COLUMNS "message JOIN recipient ON recipient.id BETWEEN message.first AND"
+                              " message.first + message.recipients - 1" ROW_JOINS
+                              " WHERE message.id = ? AND (1 << state) & ? ORDER BY recipient.id",
+    [READ_MESSAGE] = "SELECT " MESSAGE_COLUMNS ", digest FROM message WHERE id = ?",
+    [READ_RECIPIENTS] = "SELECT address, options, site.name, state, attempts, due, event,"
+                        " (SELECT max(dot) FROM flight WHERE flight.message = recipient.message"
+                        " AND flight.part = recipient.part) FROM recipient"
+                        " LEFT JOIN site ON site.id = recipient.site"
+                        " WHERE recipient.id BETWEEN ? AND ? ORDER BY recipient.id",
+    [READ_EVENT] = "SELECT " EVENT_COLUMNS " FROM event WHERE seq = ?",
+    [READ_ASIDE] = "SELECT seq FROM event_aside WHERE message = ? ORDER BY seq",
+    [READ_NEWEST] = "SELECT id, low, message_id FROM message ORDER BY id DESC LIMIT ?",
+    [READ_EVENTS] = "SELECT " EVENT_COLUMNS ", low, stream, tag, client_ip FROM event"
+                    " LEFT JOIN message ON message.id = event.message"
+                    " WHERE seq > ? ORDER BY seq LIMIT ?",
+    [READ_LAST_SEQ] = "SELECT max(seq) FROM event",
+    [READ_STATS] = "SELECT stream, CASE WHEN ?3 THEN tag ELSE '' END, sum(messages), sum(sent),"
+                   " sum(delivered), sum(deferred), sum(bounced), sum(unknown), sum(expired),"
+                   " sum(duplicates) FROM stat WHERE hour BETWEEN ?1 AND ?2"
+                   " GROUP BY 1, 2 ORDER BY 1, 2",
+    [READ_LATENCIES] = "SELECT bucket, sum(count) FROM latency WHERE hour BETWEEN ?1 AND ?2 AND"
+                       " stream = ?3 AND (?4 = 0 OR tag = ?5) GROUP BY bucket ORDER BY bucket",
+    [READ_STORED] = "SELECT id, low, segment, offset, body, head, CASE WHEN recipients > 1 THEN"
+                    " unfinished > 0 ELSE EXISTS(SELECT 1 FROM recipient WHERE recipient.id ="
+                    " message.first AND " UNFINISHED ") END FROM message ORDER BY id",
+    [READ_SEGMENTS] = "SELECT id, total, live, live_count, last FROM segment ORDER BY id",
+};
