@@ -6,11 +6,10 @@
 #include "lib/dkim/bodies_in.h"
 #include "lib/dkim/fields_in.h"
 #include "lib/dkim/tags_in.h"
+#include "lib/dkim/write_in.h"
 #include "lib/text/base64.h"
 
-#define LINE_COLUMNS 76
-#define NAMES_MAX_BYTES 65536
-#define FIELD_MAX_BYTES (NAMES_MAX_BYTES + 8192)
+#define FIELD_MAX_BYTES (DKIM_NAMES_MAX_BYTES + 8192)
 
 const struct slice dkim_sign_fields[] = {
     SLICE_INIT("From"),
@@ -75,7 +74,7 @@ struct dkim_signer *dkim_signer_create(void)
     struct dkim_signer *s = mem_alloc(sizeof *s);
 
     s->hash = crypt_hash_create(CRYPT_SHA256);
-    buf_init(&s->names, NAMES_MAX_BYTES);
+    buf_init(&s->names, DKIM_NAMES_MAX_BYTES);
     for (size_t i = 0; i < COUNT(s->canonical); i++)
         buf_init(&s->canonical[i], 2 * DKIM_SIGNER_HEADER_MAX_BYTES);
     buf_init(&s->text, DKIM_SIGNER_SIGNATURES_MAX * FIELD_MAX_BYTES);
@@ -107,14 +106,8 @@ void dkim_signer_destroy(struct dkim_signer **s)
 
 static int check_spec(const struct dkim_sign_spec *spec, struct err *err)
 {
-    if (!dkim_is_domain(spec->domain, 2))
-        return err_set(err, ERR_SYNTAX, "\"%.*s\" cannot be the domain of a signature (d=)",
-                       SLICE_ARG(spec->domain));
-    if (!dkim_is_domain(spec->selector, 1))
-        return err_set(err, ERR_SYNTAX, "\"%.*s\" cannot be a selector (s=)",
-                       SLICE_ARG(spec->selector));
-    if (spec->algorithm == DKIM_RSA_SHA1)
-        return err_set(err, ERR_SYNTAX, "nothing is signed with rsa-sha1 (RFC 8301 3.1)");
+    if (dkim_write_check(spec->domain, spec->selector, spec->algorithm, err) != 0)
+        return -1;
     if (spec->identity.n > 0) {
         size_t at = slice_find_last(spec->identity, '@');
 
@@ -134,20 +127,6 @@ static int check_spec(const struct dkim_sign_spec *spec, struct err *err)
     return 0;
 }
 
-static void add_name(struct dkim_signer *s, struct slice name, size_t *column)
-{
-    if (s->names.n > 0) {
-        buf_append_char(&s->names, ':');
-        ++*column;
-    }
-    if (*column + name.n + 1 > LINE_COLUMNS) {
-        buf_append(&s->names, SLICE("\r\n\t "));
-        *column = 9; /* a tab and a space */
-    }
-    buf_append(&s->names, name);
-    *column += name.n;
-}
-
 /* Lists a field as often as it occurs, and takes it into the canonical header, bottom up. */
 static void take_fields(struct dkim_signer *s, struct slice name, const bool wanted[2],
                         size_t *column)
@@ -155,7 +134,7 @@ static void take_fields(struct dkim_signer *s, struct slice name, const bool wan
     const struct dkim_field *field;
 
     while ((field = dkim_fields_take(&s->fields, name)) != NULL) {
-        add_name(s, name, column);
+        dkim_write_name(&s->names, name, column);
         for (unsigned kind = 0; kind < 2; kind++) {
             if (wanted[kind])
                 canon_header((enum canon)kind /* 0 and 1 */, field->raw, &s->canonical[kind]);
@@ -172,18 +151,18 @@ static int choose_fields(struct dkim_signer *s, const struct dkim_sign_options *
     size_t field_count = o->fields != NULL ? o->field_count : dkim_sign_field_count;
     const struct slice *over = o->oversign != NULL ? o->oversign : dkim_oversign_fields;
     size_t over_count = o->oversign != NULL ? o->oversign_count : dkim_oversign_field_count;
-    size_t column = 8 + 2; /* a tab and "h=" */
+    size_t column = DKIM_FIRST_COLUMN;
 
     if (dkim_fields_count(&s->fields, SLICE("From")) == 0)
         return err_set(err, ERR_SYNTAX, "the message has no From field, so it cannot be signed");
     dkim_fields_start(&s->fields);
     take_fields(s, SLICE("From"), wanted, &column);
-    add_name(s, SLICE("From"), &column);
+    dkim_write_name(&s->names, SLICE("From"), &column);
     for (size_t i = 0; i < over_count; i++) {
         if (slice_eq_nocase(over[i], SLICE("From")))
             continue;
         take_fields(s, over[i], wanted, &column);
-        add_name(s, over[i], &column);
+        dkim_write_name(&s->names, over[i], &column);
     }
     for (size_t i = 0; i < field_count; i++)
         take_fields(s, fields[i], wanted, &column);
@@ -312,28 +291,17 @@ int dkim_signer_answer(struct dkim_signer *s, size_t i, struct slice signature, 
 
 int dkim_signer_write(const struct dkim_signer *s, struct buf *out, struct err *err)
 {
-    struct buf encoded;
     size_t written = 0;
 
-    buf_init(&encoded, 2 * CRYPT_SIGNATURE_MAX_BYTES);
     for (size_t i = 0; i < s->count; i++) {
         const struct making *m = &s->making[i];
-        struct slice rest;
 
         if (m->signature.n == 0)
             continue;
-        buf_clear(&encoded);
-        base64_encode(buf_slice(&m->signature), &encoded);
-        rest = buf_slice(&encoded);
         buf_append(out, slice_sub(buf_slice(&s->text), m->text_at, m->text_n));
-        for (size_t columns = LINE_COLUMNS - 10; rest.n > 0; columns = LINE_COLUMNS - 9) {
-            buf_append(out, slice_sub(rest, 0, columns));
-            rest = slice_from(rest, columns);
-            buf_append(out, rest.n > 0 ? SLICE("\r\n\t ") : SLICE("\r\n"));
-        }
+        dkim_write_signature(out, buf_slice(&m->signature));
         written++;
     }
-    buf_finish(&encoded);
     if (written == 0)
         return err_set(err, ERR_LIMIT, "no signature was answered");
     if (out->full)
