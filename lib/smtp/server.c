@@ -137,9 +137,8 @@ size_t smtp_server_take_line(struct smtp_server *s, struct slice in)
         (s->line.n == 0 && slice_starts_nocase(in, SLICE("AUTH "))))
         max = max > AUTH_LINE_MAX ? max : AUTH_LINE_MAX;
     if (s->line.n + used > max) {
-        explicit_bzero(s->line.p, s->line.n);
         s->last_byte = s->line.n > 0 ? s->line.p[s->line.n - 1] : '\0';
-        buf_finish(&s->line);
+        smtp_server_wipe(&s->line); /* it may hold a password */
         s->skips_line = true;
         return skip_line(s, in, lf);
     }

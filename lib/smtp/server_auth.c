@@ -18,7 +18,7 @@ bool smtp_server_offers_auth(const struct smtp_server *s)
 
 /* This room sees no OpenSSL; glibc's explicit_bzero() serves for its OPENSSL_cleanse() (rule 26).
  */
-static void wipe(struct buf *b)
+void smtp_server_wipe(struct buf *b)
 {
     if (b->p != NULL)
         explicit_bzero(b->p, b->cap);
@@ -33,8 +33,8 @@ void smtp_server_end_auth(struct smtp_server *s, bool accepted)
     }
     s->login = (struct smtp_login){0};
     s->user_bytes = 0;
-    wipe(&s->secret);
-    wipe(&s->line);
+    smtp_server_wipe(&s->secret);
+    smtp_server_wipe(&s->line);
 }
 
 static enum step ask(struct smtp_server *s, struct slice mechanism)
@@ -90,7 +90,6 @@ enum step smtp_server_run_auth_line(struct smtp_server *s, struct slice line)
         if (s->secret.n == 0 || slice_find(buf_slice(&s->secret), '\0') != SLICE_NONE)
             return refuse(s, 501, "5.5.2", "AUTH LOGIN needs a user");
         s->user_bytes = s->secret.n;
-        explicit_bzero(s->line.p, s->line.n);
         return prompt(s, AUTH_LOGIN_PASSWORD, SLICE("UGFzc3dvcmQ6")); /* "Password:" */
     case AUTH_LOGIN_PASSWORD:
         s->login.user = slice_sub(buf_slice(&s->secret), 0, s->user_bytes);

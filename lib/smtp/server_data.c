@@ -17,12 +17,13 @@ static enum step refuse(struct smtp_server *s, unsigned code, const char *enhanc
 
 /* --- refusing a message whose bytes are still to come --- */
 
-/* The first refusal is the one that is said. */
-static void hold_refusal(struct smtp_server *s, struct smtp_reply reply)
+static void hold_refusal(struct smtp_server *s, enum smtp_refusal refusal, struct smtp_reply reply)
 {
-    if (s->refuses)
+    if (s->refuses && s->refusal <= refusal)
         return;
+    buf_clear(&s->held);
     smtp_reply_write(reply, &s->held);
+    s->refusal = refusal;
     s->refuses = true;
     s->in_transaction = false;
 }
@@ -39,7 +40,8 @@ static void say_held(struct smtp_server *s)
 static void refuse_bare(struct smtp_server *s)
 {
     if (s->state == SERVER_CHUNK) { /* the length says where the message ends: go on behind it */
-        hold_refusal(s, (struct smtp_reply){550, "5.6.11", "Bare CR or LF in the message"});
+        hold_refusal(s, REFUSAL_BARE,
+                     (struct smtp_reply){550, "5.6.11", "Bare CR or LF in the message"});
         return;
     }
     smtp_server_say(s, (struct smtp_reply){550, "5.6.11", "Bare CR or LF in the message, closing"});
@@ -55,10 +57,12 @@ static void hand_out(struct smtp_server *s, struct slice bytes)
 
     s->message_bytes += bytes.n;
     if (max != 0 && s->message_bytes > max)
-        hold_refusal(s, (struct smtp_reply){552, "5.3.4", "The message is larger than we take"});
+        hold_refusal(s, REFUSAL_SIZE,
+                     (struct smtp_reply){552, "5.3.4", "The message is larger than we take"});
     if (bytes.n > 0 && memchr(bytes.p, '\0', bytes.n) != NULL &&
         s->settings->bare_line_end == SMTP_BARE_REFUSE)
-        hold_refusal(s, (struct smtp_reply){550, "5.6.0", "A NUL byte in the message"});
+        hold_refusal(s, REFUSAL_NUL,
+                     (struct smtp_reply){550, "5.6.0", "A NUL byte in the message"});
     if (bytes.n > 0 && !s->discards && !s->refuses)
         s->ask = (struct smtp_ask){.kind = SMTP_ASK_BODY, .value = bytes};
 }
@@ -69,7 +73,8 @@ static void count_line(struct smtp_server *s, size_t bytes)
 
     s->line_bytes += bytes;
     if (max != 0 && s->line_bytes > max)
-        hold_refusal(s, (struct smtp_reply){554, "5.6.0", "A line of the message is too long"});
+        hold_refusal(s, REFUSAL_LINE,
+                     (struct smtp_reply){554, "5.6.0", "A line of the message is too long"});
 }
 
 /* A bare CR or LF is in the message. `text` is what it normalises to. */
@@ -216,7 +221,7 @@ void smtp_server_begin_message(struct smtp_server *s, struct smtp_reply reply)
         if (reply.code == 421)
             smtp_server_say(s, reply);
         else if (!accepted)
-            hold_refusal(s, reply);
+            hold_refusal(s, REFUSAL_ORDER, reply);
         if (s->state == SERVER_CHUNK && s->chunk_left == 0)
             smtp_server_finish_chunk(s);
         return;
@@ -260,9 +265,10 @@ enum step smtp_server_run_bdat(struct smtp_server *s, struct slice args)
     s->chunk_bytes = s->chunk_left;
     s->after_chunk = s->state;
     if (!begins && s->state != SERVER_BDAT_NEXT)
-        hold_refusal(s, s->state == SERVER_MAIL
-                            ? (struct smtp_reply){554, "5.5.1", "No recipient was accepted"}
-                            : (struct smtp_reply){503, "5.5.1", "Say MAIL and RCPT first"});
+        hold_refusal(s, REFUSAL_ORDER,
+                     s->state == SERVER_MAIL
+                         ? (struct smtp_reply){554, "5.5.1", "No recipient was accepted"}
+                         : (struct smtp_reply){503, "5.5.1", "Say MAIL and RCPT first"});
     s->state = SERVER_CHUNK;
     if (begins)
         s->ask = (struct smtp_ask){.kind = SMTP_ASK_DATA};
@@ -274,7 +280,7 @@ enum step smtp_server_run_bdat(struct smtp_server *s, struct slice args)
 /* All bytes of a chunk are taken, and nothing of them is being asked about. */
 void smtp_server_finish_chunk(struct smtp_server *s)
 {
-    if (s->chunk_is_last && !s->refuses && s->place == LINE_CR)
+    if (s->chunk_is_last && s->place == LINE_CR)
         meet_bare(s, LINE_END);
     if (s->refuses) {
         say_held(s);
@@ -311,7 +317,7 @@ size_t smtp_server_take_chunk(struct smtp_server *s, struct slice in)
 
     if (s->chunk_left < in.n)
         in.n = (size_t)s->chunk_left; /* it fits: it is smaller than a size_t */
-    if (s->refuses)
+    if (s->refuses && s->refusal == REFUSAL_ORDER)
         used = in.n;
     else
         used = take_run(s, in, false);

@@ -30,6 +30,16 @@ enum smtp_line_place {
     LINE_DOT_CR,     /* a dot at the start and a CR */
 };
 
+/* Why a message is refused whose bytes are still to come. The least one is said, so that the reply
+ * does not depend on how the bytes were cut. */
+enum smtp_refusal {
+    REFUSAL_ORDER, /* no bytes should have come, or the caller refused them */
+    REFUSAL_SIZE,
+    REFUSAL_BARE,
+    REFUSAL_LINE,
+    REFUSAL_NUL,
+};
+
 enum smtp_auth_step {
     AUTH_PLAIN,
     AUTH_LOGIN_USER,
@@ -59,6 +69,7 @@ struct smtp_server {
     enum smtp_line_place place;
     bool discards; /* the caller wants no more of this message */
     bool refuses;  /* we refuse this message: `held` is said when its bytes are through */
+    enum smtp_refusal refusal;
     struct buf held;
     uint64_t message_bytes, line_bytes;
     uint64_t chunk_left, chunk_bytes;
@@ -99,6 +110,7 @@ void smtp_server_finish_chunk(struct smtp_server *s);
 enum step smtp_server_run_auth(struct smtp_server *s, struct slice args);
 enum step smtp_server_run_auth_line(struct smtp_server *s, struct slice line);
 void smtp_server_end_auth(struct smtp_server *s, bool accepted); /* wipes */
+void smtp_server_wipe(struct buf *b);                            /* and frees it */
 bool smtp_server_offers_auth(const struct smtp_server *s);
 
 #endif

@@ -90,6 +90,7 @@ static inline void talk_to_client(struct talk *t)
 static inline bool talk_please(struct talk *t)
 {
     struct err e;
+    size_t used;
 
     switch (smtp_client_want(t->client)) {
     case SMTP_WANT_BYTES:
@@ -103,10 +104,11 @@ static inline bool talk_please(struct talk *t)
         t->has_begun = true;
         return true;
     case SMTP_WANT_BODY:
-        t->body = slice_from(t->body, smtp_client_body(t->client, slice_sub(t->body, 0, t->piece)));
+        used = smtp_client_body(t->client, slice_sub(t->body, 0, t->piece));
+        t->body = slice_from(t->body, used);
         if (t->body.n == 0)
             smtp_client_body_end(t->client);
-        return t->body.n == 0;
+        return used > 0 || t->body.n == 0;
     case SMTP_WANT_DOT:
         smtp_client_send_dot(t->client);
         return true;
