@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define PAGE_BYTES "4096"
+#define PAGE_BYTES "1024"
 #define BUSY_WAIT_MS                                                                               \
     5000 /* a reader's recovery or a checkpoint; commits never wait for readers                    \
           */

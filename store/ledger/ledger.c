@@ -9,7 +9,7 @@
 #include "store/ledger/ledger_in.h"
 
 #define DAY_MS INT64_C(86400000)
-#define FRAME_BYTES 4120 /* a page and its header in the log */
+#define FRAME_BYTES 1048 /* a page and its header in the log */
 
 /* --- opening --- */
 
