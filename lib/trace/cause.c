@@ -3,8 +3,9 @@
 #include "base/ascii.h"
 #include "lib/trace/path.h"
 
-#define RERUN_FROM_S 780 /* longer gaps than any usual wait for the reply to the dot (10 minutes)  \
-                          */
+#define RERUN_FROM_S                                                                               \
+    780 /* longer gaps than any usual wait for the reply to the dot (10 minutes)                   \
+         */
 #define SAME_HOP_S 86400
 
 const char *compare_verdict_name(enum compare_verdict v)
