@@ -6,6 +6,7 @@
 #define RERUN_FROM_S                                                                               \
     780 /* longer gaps than any usual wait for the reply to the dot (10 minutes)                   \
          */
+#define RETRY_FROM_S 10
 #define SAME_HOP_S 86400
 
 const char *compare_verdict_name(enum compare_verdict v)
@@ -95,6 +96,13 @@ static bool same_client(const struct received *a, const struct received *b)
     return host_same(a->helo, b->helo) || host_same(a->rdns, b->rdns);
 }
 
+/* The same client in every word. */
+static bool one_client(const struct received *a, const struct received *b)
+{
+    return slice_eq_nocase(a->helo, b->helo) && slice_eq_nocase(a->rdns, b->rdns) &&
+           ip_equal(&a->ip, &b->ip);
+}
+
 static bool same_recipient(const struct received *a, const struct received *b)
 {
     return a->for_address.n == 0 || b->for_address.n == 0 ||
@@ -136,9 +144,29 @@ struct pair {
     struct arena *arena;
 };
 
+/* The first recipient named behind the common hops; empty if none is. */
+static struct slice next_recipient(const struct aligned_copy *c)
+{
+    for (const struct received *r = c->diverge; r < c->hops + c->count; r++)
+        if (r->for_address.n > 0)
+            return r->for_address;
+    return (struct slice){NULL, 0};
+}
+
+/* No reply is lost and waited for in that time: the host made several messages itself. */
+static bool is_split_inside(const struct pair *p)
+{
+    struct slice x = next_recipient(p->x), y = next_recipient(p->y);
+    bool dated = p->a->has_date && p->b->has_date;
+
+    if (!dated || p->gap >= RETRY_FROM_S)
+        return false;
+    return !has_client(p->a) || (x.n > 0 && y.n > 0 && !slice_eq_nocase(x, y));
+}
+
 static enum compare_cause rule_same_hop(const struct pair *p)
 {
-    if (!same_recipient(p->a, p->b))
+    if (!same_recipient(p->a, p->b) || is_split_inside(p))
         return CAUSE_LIST_EXPANSION;
     return p->gap >= RERUN_FROM_S ? CAUSE_QUEUE_RERUN : CAUSE_RETRY_AFTER_LOST_REPLY;
 }
@@ -165,6 +193,8 @@ static enum compare_cause find_cause(const struct pair *p)
         return rule_one_goes_on(p);
     if (same_writer(p->a, p->b) && same_client(p->a, p->b))
         return rule_same_hop(p);
+    if (has_client(p->a) && one_client(p->a, p->b) && !same_writer(p->a, p->b))
+        return CAUSE_TWO_NEXT_HOPS;
     if (is_list_agent(p->a) || is_list_agent(p->b) || is_reinjected(p->a, p->last) ||
         is_reinjected(p->b, p->last) || p->x->copy->is_from_list != p->y->copy->is_from_list)
         return CAUSE_LIST_EXPANSION;
@@ -193,7 +223,7 @@ static void say_gap(const struct pair *p, struct buf *b)
 {
     if (p->a == NULL || p->b == NULL || !p->a->has_date || !p->b->has_date)
         return;
-    buf_append_text(b, p->gap == 0 ? " in the same second" : " ");
+    buf_append_text(b, p->gap == 0 ? ", in the same second" : ", ");
     if (p->gap > 0) {
         duration_append(p->gap, b);
         buf_append_text(b, " apart");
@@ -237,7 +267,7 @@ static void evidence(const struct pair *p, struct compare_group *g, struct arena
                    SLICE_ARG(from), SLICE_ARG(to_a.n > 0 ? to_a : to_b));
         break;
     case CAUSE_TWO_NEXT_HOPS:
-        buf_printf(b, "%.*s gave it to two hosts, %.*s and %.*s,", SLICE_ARG(from), SLICE_ARG(to_a),
+        buf_printf(b, "%.*s gave it to two hosts, %.*s and %.*s", SLICE_ARG(from), SLICE_ARG(to_a),
                    SLICE_ARG(to_b));
         say_gap(p, b);
         buf_append_text(b, ".");
