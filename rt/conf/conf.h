@@ -145,7 +145,7 @@ struct conf_setting {
     const char *name, *kind, *default_text, *least, *most, *sentence;
     bool restart;
 };
-const struct conf_setting *conf_table(size_t *count_out);
+const struct conf_setting *conf_table(size_t i); /* NULL behind the last one */
 /* The value of a top-level setting as the file writes it; false: no such setting. */
 bool conf_get(const struct conf *c, const char *name, struct buf *out);
 

@@ -1,0 +1,64 @@
+#include "rt/conf/conf.h"
+
+#include "rt/conf/conf_in.h"
+
+void conf_destroy(struct conf **c)
+{
+    struct conf_box *box;
+
+    if (*c == NULL)
+        return;
+    box = CONTAINER_OF(*c, struct conf_box, conf);
+    arena_destroy(&box->arena);
+    free(box);
+    *c = NULL;
+}
+
+/* The section of that name; its first member is the title. */
+static const void *find(const struct conf *c, enum conf_group g, struct slice title)
+{
+    size_t count;
+
+    (void)conf_section_items(c, g, &count);
+    for (size_t i = 0; i < count; i++) {
+        const void *item = conf_section_item(c, g, i);
+
+        if (slice_eq_nocase(slice_of(conf_item_title(item)), title))
+            return item;
+    }
+    return NULL;
+}
+
+const struct conf_stream *conf_find_stream(const struct conf *c, struct slice name)
+{
+    return find(c, STREAM, name.n > 0 ? name : slice_of(c->default_stream));
+}
+
+const struct conf_key *conf_find_key(const struct conf *c, struct slice name)
+{
+    return find(c, KEY, name);
+}
+
+const struct conf_route *conf_find_route(const struct conf *c, struct slice domain)
+{
+    const struct conf_route *route = find(c, ROUTE, domain);
+
+    return route != NULL ? route : find(c, ROUTE, SLICE("*"));
+}
+
+bool conf_networks_hold(const struct conf_networks *networks, struct ip6 ip)
+{
+    for (size_t i = 0; i < networks->count; i++)
+        if (ip6_network_holds(&networks->items[i], ip))
+            return true;
+    return false;
+}
+
+const char *conf_control_socket(const struct conf *c, char *out)
+{
+    if (c->control_socket[0] != '\0')
+        snprintf(out, 256, "%s", c->control_socket);
+    else
+        snprintf(out, 256, "%s/control.sock", c->run_dir);
+    return out;
+}

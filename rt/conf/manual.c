@@ -1,0 +1,124 @@
+#include "rt/conf/conf_in.h"
+
+static const char head[] = ".\\\" Made from rt/conf/conf.def; change that instead.\n"
+                           ".Dd November 23, 2026\n"
+                           ".Dt WAYBILL.CONF 5\n"
+                           ".Os\n"
+                           ".Sh NAME\n"
+                           ".Nm waybill.conf\n"
+                           ".Nd settings of the waybill mail server\n"
+                           ".Sh DESCRIPTION\n"
+                           "The file holds lines of\n"
+                           ".Ar name No = Ar value\n"
+                           "and sections of such lines in braces.\n"
+                           "Text needs quotes when it holds blanks or any of\n"
+                           ".Ql { } ( ) = + , # \\(aq \\(dq .\n"
+                           "Lists stand in braces, with commas between their elements.\n"
+                           "Sizes are numbers of bytes, or numbers with KiB, MiB, GiB or TiB.\n"
+                           "Times are numbers with ms, s, m, h or d, such as 30s or 1h30m.\n"
+                           "Comments begin with\n"
+                           ".Ql # .\n"
+                           "Every setting has a default, so an empty file is a legal one.\n"
+                           ".Pp\n"
+                           "Settings marked\n"
+                           ".Em restart\n"
+                           "are read at the start only; the others also when the program gets\n"
+                           ".Dv SIGHUP .\n";
+
+static const struct {
+    const char *title, *words;
+} sections[CONF_GROUPS] = {
+    [GLOBAL] = {"SETTINGS", "At the top level:\n"},
+    [LISTENER] = {"LISTENERS",
+                  "A section\n.Ic listener Ar name No { ... }\nopens a port for clients.\n"
+                  "Without any, there is one on port 25.\n"},
+    [STREAM] = {"STREAMS",
+                "A section\n.Ic stream Ar name No { ... }\nsays how the mail of one kind is "
+                "treated.\n"},
+    [KEY] = {"KEYS",
+             "A section\n.Ic key Ar name No { ... }\nnames a private key that signs mail.\n"},
+    [ROUTE] = {"ROUTES",
+               "A section\n.Ic route Ar domain No { ... }\nsays where the mail for a domain goes; "
+               "the domain\n.Ql *\nstands for all that have no route of their own.\n"},
+};
+
+/* A word of mdoc: a leading dot or quote, and backslashes, are not ours to interpret. */
+static void put_escaped(struct slice text, struct buf *out)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '\\')
+            buf_append_text(out, "\\e");
+        else
+            buf_append_char(out, text.p[i]);
+    }
+}
+
+static const char *kind_word(enum conf_kind kind)
+{
+    static const char *const words[] = {[TEXT] = "text",
+                                        [FILE_PATH] = "path",
+                                        [CHOICE] = "",
+                                        [NUMBER] = "number",
+                                        [SIZE] = "size",
+                                        [TIME] = "time",
+                                        [BOOL] = "yes|no",
+                                        [TEXTS] = "list",
+                                        [TIMES] = "list of times",
+                                        [NETWORKS] = "list of networks"};
+
+    return words[kind];
+}
+
+static void put_setting(const struct conf_row *row, struct buf *out)
+{
+    const struct conf_setting *s = &row->setting;
+    struct buf preset;
+
+    buf_init(&preset, 65536);
+    conf_value_print_default(row, &preset);
+    buf_printf(out, ".It Ic %s No = Ar %s\n", s->name,
+               row->kind == CHOICE ? s->least : kind_word(row->kind));
+    put_escaped(slice_of(s->sentence), out);
+    buf_append_text(out, ".\n");
+    if (row->kind != CHOICE && s->least[0] != '\0')
+        buf_printf(out, "From %s to %s.\n", s->least, s->most[0] != '\0' ? s->most : "any");
+    if (slice_eq(buf_slice(&preset), SLICE("\"\"")) || slice_eq(buf_slice(&preset), SLICE("{}"))) {
+        buf_append_text(out, "Default: empty.\n");
+    } else {
+        buf_append_text(out, "Default: ");
+        put_escaped(buf_slice(&preset), out);
+        buf_append_text(out, ".\n");
+    }
+    if (s->restart)
+        buf_append_text(out, ".Em Restart .\n");
+    buf_finish(&preset);
+}
+
+void conf_manual(struct buf *out)
+{
+    buf_append_text(out, head);
+    for (unsigned g = GLOBAL; g < CONF_GROUPS; g++) {
+        buf_printf(out, ".Sh %s\n%s.Bl -tag -width Ds\n", sections[g].title, sections[g].words);
+        for (size_t i = 0; i < conf_row_count; i++)
+            if (conf_rows[i].group == (enum conf_group)g)
+                put_setting(&conf_rows[i], out);
+        buf_append_text(out, ".El\n");
+    }
+    buf_append_text(out, ".Sh EXAMPLES\n"
+                         ".Bd -literal -offset indent\n"
+                         "hostname = \"mx.example.com\"\n"
+                         "listener submission {\n"
+                         "    port = 587\n"
+                         "    auth = required\n"
+                         "    stream = news\n"
+                         "}\n"
+                         "stream news {\n"
+                         "    unknown = hold\n"
+                         "}\n"
+                         "route \"*\" {\n"
+                         "    via = {\"smarthost.example.com:587\"}\n"
+                         "}\n"
+                         ".Ed\n"
+                         ".Sh SEE ALSO\n"
+                         ".Xr waybill 1\n");
+}
