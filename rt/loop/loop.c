@@ -12,6 +12,7 @@
 
 struct on_signal {
     struct event *event;
+    int number;
     void (*fn)(void *ctx, int signal_number);
     void *ctx;
 };
@@ -63,11 +64,19 @@ static void ring(evutil_socket_t fd, short what, void *ctx)
     l->alarm_ms = INT64_MAX;
 }
 
+/* libevent would write to stderr: after a fork the child's loop is the second to take signals, and
+ * it warns about that although the first one is the parent's. */
+static void say_nothing(int severity, const char *text)
+{
+    (void)severity, (void)text;
+}
+
 struct loop *loop_create(void)
 {
     struct loop *l = mem_alloc(sizeof *l);
     struct event_config *config = event_config_new();
 
+    event_set_log_callback(say_nothing);
     /* The cached time of libevent is not used: read_clocks() is once a turn anyway. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
@@ -381,17 +390,24 @@ static void got_signal(evutil_socket_t signal_number, short what, void *ctx)
     struct on_signal *s = ctx;
 
     (void)what;
-    s->fn(s->ctx, signal_number);
+    if (s->fn != NULL)
+        s->fn(s->ctx, signal_number);
 }
 
 void loop_on_signal(struct loop *l, int signal_number, void (*fn)(void *ctx, int signal_number),
                     void *ctx)
 {
-    assert(l->signal_count < SIGNALS_MAX);
-    struct on_signal *s = &l->signals[l->signal_count++];
+    struct on_signal *s = l->signals;
 
+    while (s < l->signals + l->signal_count && s->number != signal_number)
+        s++;
+    assert(s < l->signals + SIGNALS_MAX);
     s->fn = fn;
     s->ctx = ctx;
+    if (s->event != NULL)
+        return;
+    l->signal_count++;
+    s->number = signal_number;
     s->event = evsignal_new(l->base, signal_number, got_signal, s);
     evsignal_add(s->event, NULL);
 }

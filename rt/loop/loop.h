@@ -104,7 +104,8 @@ void loop_hook_remove(struct loop_hook *h); /* a zeroed one is fine */
 
 /* --- signals --- */
 
-/* Calls `fn` from the loop, not from a signal handler. At most 8, for the life of the loop. */
+/* Calls `fn` from the loop, not from a signal handler. At most 8 signals, for the life of the loop;
+ * another call for the same signal replaces `fn` (NULL: the signal is taken and ignored). */
 void loop_on_signal(struct loop *l, int signal_number, void (*fn)(void *ctx, int signal_number),
                     void *ctx);
 

@@ -235,6 +235,10 @@ static void signals(struct world *w)
     raise(SIGUSR1);
     loop_run(w->loop);
     told(w, "s");
+    loop_on_signal(w->loop, SIGUSR1, NULL, NULL);
+    raise(SIGUSR1);
+    loop_turn(w->loop, 20);
+    told(w, "s");
 }
 
 static void waits_no_longer(struct world *w)
@@ -258,7 +262,7 @@ static const struct promise {
     {"2000 timers run in order, removed ones never", many_timers},
     {"an event that is not wanted is kept for later", unwanted_read},
     {"a callback may destroy its own watch and another that is ready", destroy_inside},
-    {"signals arrive in the loop", signals},
+    {"signals arrive in the loop, until somebody stops listening", signals},
     {"a turn waits as long as it was told", waits_no_longer},
 };
 

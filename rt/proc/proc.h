@@ -43,6 +43,8 @@ struct proc {
     pid_t pid; /* 0: not running */
     int64_t started_ms;
     unsigned failures; /* in a row */
+    bool stopping;     /* asked to end */
+    bool unforked;     /* fork() failed; on_exit tells in a later turn */
 };
 
 struct supervisor; /* opaque */
@@ -50,12 +52,16 @@ struct supervisor; /* opaque */
  * 30 s while it does not live for a minute. */
 struct supervisor *supervisor_create(struct loop *l, struct log *log);
 void supervisor_destroy(struct supervisor **s); /* kills what still runs, and waits for it */
+/* Starts it now: for the first time, again after its end, or before its back-off is over. One that
+ * runs is left alone, and nothing starts after supervisor_stop(). */
 void supervisor_start(struct supervisor *s, struct proc *p);
 void supervisor_signal(struct supervisor *s, int signal_number); /* to all that run */
 /* SIGTERM to all, no restarts; SIGKILL after `grace_ms`; then `done`, in a later turn. Processes
  * are told in the order of their start, `stage` by stage is the caller's business (proc_stop). */
 void supervisor_stop(struct supervisor *s, int64_t grace_ms, void (*done)(void *ctx), void *ctx);
-/* One of them: SIGTERM, SIGKILL after `grace_ms`, no restart; on_exit tells when it is gone. */
+/* One of them: SIGTERM, SIGKILL after `grace_ms`, no restart; on_exit tells when it is gone, and
+ * from then on the supervisor forgot it. One that does not run is forgotten at once, without
+ * on_exit. */
 void proc_stop(struct proc *p, int64_t grace_ms);
 bool proc_is_running(const struct proc *p);
 
