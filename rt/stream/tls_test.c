@@ -28,6 +28,7 @@ struct world {
     struct tls_cache *cache;
     struct side server, client;
     bool implicit, starttls;
+    int64_t patience_ms;
     unsigned chains;
     bool accept;
 };
@@ -87,7 +88,7 @@ static void on_accept(void *ctx, const struct accepted *accepted)
 
     w->server.stream = stream_accept(w->all, accepted, false, &server_handlers, &w->server);
     if (w->implicit)
-        stream_start_tls_server(w->server.stream, w->server_tls, 200);
+        stream_start_tls_server(w->server.stream, w->server_tls, w->patience_ms);
 }
 
 static void until(struct world *w, const unsigned *counter, unsigned value)
@@ -272,6 +273,7 @@ static void own_judgement(struct world *w)
 static void slow_handshake(struct world *w)
 {
     w->implicit = true;
+    w->patience_ms = 200;
     connect_plain(w);
     stream_write(w->client.stream, SLICE("\x16\x03")); /* and then nothing, for 200 ms */
     until(w, &w->server.closed, 1);
