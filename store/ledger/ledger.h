@@ -320,4 +320,10 @@ MUST_USE int ledger_live_in_segment(struct ledger *l, uint64_t segment, struct i
 MUST_USE int ledger_move(struct ledger *l, struct id id, const struct spool_place *to,
                          struct err *e);
 
+/* --- repair --- */
+
+/* Counts the segments anew, gives every lost recipient a unit again, removes stray units. In a
+ * transaction of its own. *changed_out: rows that were wrong. */
+MUST_USE int ledger_repair(struct ledger *l, uint64_t *changed_out, struct err *e);
+
 #endif

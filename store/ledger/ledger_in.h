@@ -112,6 +112,11 @@ MUST_USE int apply_results(struct ledger *l, struct unit *u, const struct ledger
                            size_t n, int64_t due_ms, int64_t now_ms, bool may_rest, struct err *e);
 
 /* --- segments.c --- */
+/* Where the segment is in l->segments, or belongs. */
+size_t segment_find(const struct ledger *l, uint64_t segment);
+bool segment_is_at(const struct ledger *l, size_t at, uint64_t segment);
+/* Before an entry is changed: keeps what a rollback sets back. */
+void segment_touch(struct ledger *l, struct segment_entry *entry);
 MUST_USE int segments_load(struct ledger *l, struct err *e);
 MUST_USE int segments_store(struct ledger *l, struct err *e); /* the dirty ones */
 void segments_settle(struct ledger *l, bool keep);            /* after commit or rollback */

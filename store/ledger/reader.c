@@ -468,6 +468,16 @@ int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to_ms, bool
 
 /* --- for fsck --- */
 
+int ledger_reader_hold(struct ledger_reader *r, struct err *e)
+{
+    return begin(r, e);
+}
+
+void ledger_reader_let_go(struct ledger_reader *r)
+{
+    (void)end(r, 0);
+}
+
 int ledger_each_stored(struct ledger_reader *r,
                        bool (*stored)(void *ctx, struct id id, const struct spool_place *place,
                                       bool live),
@@ -490,6 +500,50 @@ int ledger_each_stored(struct ledger_reader *r,
     if (answer == DB_FAILED)
         return -1;
     db_reset(db, READ_STORED);
+    return 0;
+}
+
+int ledger_find_stored(struct ledger_reader *r, struct id id, bool *found_out,
+                       struct spool_place *place_out, bool *live_out, struct err *e)
+{
+    struct db *db = &r->db;
+
+    *found_out = false;
+    db_bind(db, READ_ONE_STORED, "i", (int64_t)id.hi);
+    enum db_answer answer = db_step(db, READ_ONE_STORED, e);
+    if (answer != DB_ROW)
+        return answer == DB_DONE ? 0 : -1;
+    *found_out = (uint64_t)db_int(db, READ_ONE_STORED, 0) == id.lo;
+    *place_out = (struct spool_place){
+        .segment = (uint64_t)db_int(db, READ_ONE_STORED, 1),
+        .offset = (uint64_t)db_int(db, READ_ONE_STORED, 2),
+        .body_n = (uint64_t)db_int(db, READ_ONE_STORED, 3),
+        .head_n = (uint32_t)db_int(db, READ_ONE_STORED, 4), /* stored as one */
+    };
+    *live_out = db_int(db, READ_ONE_STORED, 5) != 0;
+    db_reset(db, READ_ONE_STORED);
+    return 0;
+}
+
+int ledger_check(struct ledger_reader *r, struct ledger_check *check_out, struct err *e)
+{
+    struct db *db = &r->db;
+
+    *check_out = (struct ledger_check){0};
+    if (db_step(db, READ_QUICK_CHECK, e) != DB_ROW)
+        return -1;
+    struct slice answer = db_text(db, READ_QUICK_CHECK, 0);
+    if (!slice_eq(answer, SLICE("ok")))
+        snprintf(check_out->damage, sizeof check_out->damage, "%.*s", SLICE_ARG(answer));
+    db_reset(db, READ_QUICK_CHECK);
+    if (db_step(db, READ_LOST, e) != DB_ROW)
+        return -1;
+    check_out->lost_recipients = (uint64_t)db_int(db, READ_LOST, 0);
+    db_reset(db, READ_LOST);
+    if (db_step(db, READ_STRAY, e) != DB_ROW)
+        return -1;
+    check_out->stray_units = (uint64_t)db_int(db, READ_STRAY, 0);
+    db_reset(db, READ_STRAY);
     return 0;
 }
 

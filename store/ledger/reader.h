@@ -105,11 +105,26 @@ MUST_USE int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to
 
 /* --- for fsck --- */
 
+/* Until it is let go, the calls of this section see one snapshot. Do not hold it for long: the
+ * daemon's log grows meanwhile. */
+MUST_USE int ledger_reader_hold(struct ledger_reader *r, struct err *e);
+void ledger_reader_let_go(struct ledger_reader *r);
+
 /* Every message in order of id: where it lies, and whether it is unfinished. */
 MUST_USE int ledger_each_stored(struct ledger_reader *r,
                                 bool (*stored)(void *ctx, struct id id,
                                                const struct spool_place *place, bool live),
                                 void *ctx, struct err *e);
+/* One message; false in *found_out when the ledger does not have it. */
+MUST_USE int ledger_find_stored(struct ledger_reader *r, struct id id, bool *found_out,
+                                struct spool_place *place_out, bool *live_out, struct err *e);
+/* Whether the database is sound in itself. */
+struct ledger_check {
+    char damage[128];         /* what SQLite says is wrong with the file; empty: nothing */
+    uint64_t lost_recipients; /* unfinished, but in no unit: nobody would ever try again */
+    uint64_t stray_units;     /* without recipients that wait in them */
+};
+MUST_USE int ledger_check(struct ledger_reader *r, struct ledger_check *check_out, struct err *e);
 MUST_USE int ledger_each_segment(struct ledger_reader *r,
                                  bool (*segment)(void *ctx, const struct ledger_segment *segment),
                                  void *ctx, struct err *e);

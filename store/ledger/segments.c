@@ -1,7 +1,7 @@
 #include "store/ledger/ledger_in.h"
 
 /* Where the segment is, or belongs. */
-static size_t find(const struct ledger *l, uint64_t segment)
+size_t segment_find(const struct ledger *l, uint64_t segment)
 {
     size_t low = 0, high = l->segment_n;
 
@@ -17,7 +17,7 @@ static size_t find(const struct ledger *l, uint64_t segment)
     return low;
 }
 
-static bool is_at(const struct ledger *l, size_t at, uint64_t segment)
+bool segment_is_at(const struct ledger *l, size_t at, uint64_t segment)
 {
     return at < l->segment_n && l->segments[at].face.segment == segment;
 }
@@ -69,7 +69,7 @@ int segments_store(struct ledger *l, struct err *e)
     struct db *db = &l->db;
 
     for (size_t i = 0; i < l->dirty_n; i++) {
-        const struct segment_entry *entry = &l->segments[find(l, l->dirty[i])];
+        const struct segment_entry *entry = &l->segments[segment_find(l, l->dirty[i])];
         if (is_forgotten(entry)) {
             db_bind(db, SQL_REMOVE_SEGMENT, "i", (int64_t)entry->face.segment);
             if (db_run(db, SQL_REMOVE_SEGMENT, e) != 0)
@@ -89,7 +89,7 @@ int segments_store(struct ledger *l, struct err *e)
 void segments_settle(struct ledger *l, bool keep)
 {
     for (size_t i = 0; i < l->dirty_n; i++) {
-        size_t at = find(l, l->dirty[i]);
+        size_t at = segment_find(l, l->dirty[i]);
         struct segment_entry *entry = &l->segments[at];
         if (keep ? is_forgotten(entry) : entry->is_new) {
             remove_at(l, at);
@@ -105,7 +105,7 @@ void segments_settle(struct ledger *l, bool keep)
     l->dirty_n = 0;
 }
 
-static void touch(struct ledger *l, struct segment_entry *entry)
+void segment_touch(struct ledger *l, struct segment_entry *entry)
 {
     if (entry->is_dirty)
         return;
@@ -122,18 +122,18 @@ static void touch(struct ledger *l, struct segment_entry *entry)
 
 void segment_enter(struct ledger *l, uint64_t segment, uint64_t bytes, uint64_t hi, int64_t now_ms)
 {
-    size_t at = find(l, segment);
+    size_t at = segment_find(l, segment);
     struct segment_entry *entry;
     int64_t id = (int64_t)hi; /* its top bit is part of the time: zero for ages */
 
-    if (is_at(l, at, segment)) {
+    if (segment_is_at(l, at, segment)) {
         entry = &l->segments[at];
     } else {
         entry = insert(l, at, segment);
         entry->is_new = true;
         entry->low_id = entry->high_id = id;
     }
-    touch(l, entry);
+    segment_touch(l, entry);
     entry->face.total_bytes += bytes;
     entry->face.live_bytes += bytes;
     entry->face.live_count++;
@@ -147,12 +147,12 @@ void segment_enter(struct ledger *l, uint64_t segment, uint64_t bytes, uint64_t 
 
 void segment_leave(struct ledger *l, uint64_t segment, uint64_t bytes, int64_t now_ms)
 {
-    size_t at = find(l, segment);
+    size_t at = segment_find(l, segment);
 
-    if (!is_at(l, at, segment))
+    if (!segment_is_at(l, at, segment))
         return;
     struct segment_entry *entry = &l->segments[at];
-    touch(l, entry);
+    segment_touch(l, entry);
     entry->face.live_bytes -= bytes < entry->face.live_bytes ? bytes : entry->face.live_bytes;
     entry->face.live_count -= entry->face.live_count > 0;
     if (entry->face.last_ms < now_ms)
@@ -161,7 +161,7 @@ void segment_leave(struct ledger *l, uint64_t segment, uint64_t bytes, int64_t n
 
 bool ledger_knows_segment(struct ledger *l, uint64_t segment)
 {
-    return is_at(l, find(l, segment), segment);
+    return segment_is_at(l, segment_find(l, segment), segment);
 }
 
 uint64_t ledger_last_segment(const struct ledger *l)
@@ -196,17 +196,17 @@ size_t ledger_sparse_segments(struct ledger *l, int64_t before_ms, uint32_t frac
 
 int ledger_forget_segment(struct ledger *l, uint64_t segment, struct err *e)
 {
-    size_t at = find(l, segment);
+    size_t at = segment_find(l, segment);
 
     if (ledger_expect_group(l, e) != 0)
         return -1;
-    if (!is_at(l, at, segment))
+    if (!segment_is_at(l, at, segment))
         return 0;
     if (l->segments[at].face.live_count > 0)
         return err_set(e, ERR_TEMP, "segment %llu holds unfinished messages",
                        (unsigned long long)segment);
     /* It leaves memory only after the commit; until then it is marked by having nothing at all. */
-    touch(l, &l->segments[at]);
+    segment_touch(l, &l->segments[at]);
     l->segments[at].face.total_bytes = 0; /* is_forgotten() */
     return 0;
 }
@@ -215,11 +215,11 @@ int ledger_live_in_segment(struct ledger *l, uint64_t segment, struct id after,
                            struct ledger_stored *out, size_t limit, size_t *n_out, struct err *e)
 {
     struct db *db = &l->db;
-    size_t at = find(l, segment);
+    size_t at = segment_find(l, segment);
     enum db_answer answer;
 
     *n_out = 0;
-    if (!is_at(l, at, segment))
+    if (!segment_is_at(l, at, segment))
         return 0;
     db_bind(db, SQL_LIVE_IN_SEGMENT, "iiiii", (int64_t)after.hi, l->segments[at].low_id,
             l->segments[at].high_id, (int64_t)segment, (int64_t)limit);

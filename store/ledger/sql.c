@@ -51,6 +51,12 @@ const char *const migrations[SCHEMA_VERSION] = {
     " PRIMARY KEY(address, scope)) WITHOUT ROWID;",
 };
 
+#define IS_LIVE                                                                                    \
+    "CASE WHEN recipients > 1 THEN unfinished > 0 ELSE EXISTS(SELECT 1 FROM recipient"             \
+    " WHERE recipient.id = message.first AND " UNFINISHED ") END"
+#define ITS_WORK                                                                                   \
+    "work.site = recipient.site AND work.due = recipient.due AND work.message ="                   \
+    " recipient.message AND work.part = recipient.part"
 #define UNFINISHED "recipient.state IN (0, 6, 7)"
 #define MESSAGE_COLUMNS                                                                            \
     "low, received, segment, offset, body, head, size, stream, tag, sender, options, client,"      \
@@ -120,9 +126,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
                         " ON CONFLICT DO UPDATE SET count = count + excluded.count",
     [SQL_TAGS_OF_HOUR] = "SELECT stream, tag FROM stat WHERE hour = ?",
     [SQL_OLD_MESSAGES] = "SELECT id, first, recipients, received,"
-                         " CASE WHEN recipients > 1 THEN unfinished ELSE EXISTS(SELECT 1 FROM"
-                         " recipient WHERE recipient.id = message.first AND " UNFINISHED ") END"
-                         " FROM message WHERE id > ? ORDER BY id LIMIT ?",
+                         " " IS_LIVE " FROM message WHERE id > ? ORDER BY id LIMIT ?",
     [SQL_REMOVE_MESSAGE] = "DELETE FROM message WHERE id = ?",
     [SQL_REMOVE_RECIPIENTS] = "DELETE FROM recipient WHERE id BETWEEN ? AND ?",
     [SQL_REMOVE_ASIDE] = "DELETE FROM event_aside WHERE message = ?",
@@ -133,9 +137,17 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_REMOVE_LATENCIES] = "DELETE FROM latency WHERE hour < ?",
     [SQL_LIVE_IN_SEGMENT] = "SELECT id, low, offset, body, head FROM message WHERE id > ? AND"
                             " id BETWEEN ? AND ? AND segment = ? AND"
-                            " CASE WHEN recipients > 1 THEN unfinished > 0 ELSE EXISTS(SELECT 1"
-                            " FROM recipient WHERE recipient.id = message.first AND " UNFINISHED
-                            ") END ORDER BY id LIMIT ?",
+                            " " IS_LIVE " ORDER BY id LIMIT ?",
+    /* For waybill fsck --repair. */
+    [SQL_RECOUNT] = "SELECT segment, sum(64 + body + head), count(*), min(id), max(id)"
+                    " FROM message WHERE segment > 0 AND " IS_LIVE " GROUP BY segment",
+    [SQL_LOST] = "SELECT message, site, due, part, attempts, event, recipient.id - first + 1"
+                 " FROM recipient JOIN message ON message.id = recipient.message WHERE " UNFINISHED
+                 " AND NOT EXISTS(SELECT 1 FROM work WHERE " ITS_WORK ")"
+                 " ORDER BY message, site, due, part, recipient.id LIMIT 100000",
+    [SQL_REMOVE_STRAY] = "DELETE FROM work WHERE NOT EXISTS(SELECT 1 FROM recipient JOIN message"
+                         " ON message.id = work.message WHERE recipient.id BETWEEN first AND"
+                         " first + recipients - 1 AND " UNFINISHED " AND " ITS_WORK ")",
     [SQL_MOVE_MESSAGE] = "UPDATE message SET segment = ?, offset = ? WHERE id = ?",
 };
 
@@ -177,8 +189,15 @@ const char *const reader_sql[READ_COUNT] = {
                    " GROUP BY 1, 2 ORDER BY 1, 2",
     [READ_LATENCIES] = "SELECT bucket, sum(count) FROM latency WHERE hour BETWEEN ?1 AND ?2 AND"
                        " stream = ?3 AND (?4 = 0 OR tag = ?5) GROUP BY bucket ORDER BY bucket",
-    [READ_STORED] = "SELECT id, low, segment, offset, body, head, CASE WHEN recipients > 1 THEN"
-                    " unfinished > 0 ELSE EXISTS(SELECT 1 FROM recipient WHERE recipient.id ="
-                    " message.first AND " UNFINISHED ") END FROM message ORDER BY id",
+    [READ_STORED] =
+        "SELECT id, low, segment, offset, body, head, " IS_LIVE " FROM message ORDER BY id",
     [READ_SEGMENTS] = "SELECT id, total, live, live_count, last FROM segment ORDER BY id",
+    [READ_ONE_STORED] =
+        "SELECT low, segment, offset, body, head, " IS_LIVE " FROM message WHERE id = ?",
+    [READ_QUICK_CHECK] = "PRAGMA quick_check(1)",
+    [READ_LOST] = "SELECT count(*) FROM recipient WHERE " UNFINISHED
+                  " AND NOT EXISTS(SELECT 1 FROM work WHERE " ITS_WORK ")",
+    [READ_STRAY] = "SELECT count(*) FROM work WHERE NOT EXISTS(SELECT 1 FROM recipient JOIN message"
+                   " ON message.id = work.message WHERE recipient.id BETWEEN first AND"
+                   " first + recipients - 1 AND " UNFINISHED " AND " ITS_WORK ")",
 };

@@ -53,6 +53,9 @@ enum writer_statement {
     SQL_REMOVE_LATENCIES,
     SQL_LIVE_IN_SEGMENT,
     SQL_MOVE_MESSAGE,
+    SQL_RECOUNT,
+    SQL_LOST,
+    SQL_REMOVE_STRAY,
     SQL_WRITER_COUNT
 };
 extern const char *const writer_sql[SQL_WRITER_COUNT];
@@ -75,6 +78,10 @@ enum reader_statement {
     READ_LATENCIES,
     READ_STORED,
     READ_SEGMENTS,
+    READ_ONE_STORED,
+    READ_QUICK_CHECK,
+    READ_LOST,
+    READ_STRAY,
     READ_COUNT
 };
 extern const char *const reader_sql[READ_COUNT];

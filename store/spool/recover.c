@@ -73,6 +73,22 @@ static bool has_torn_tail(int fd, uint64_t segment, uint64_t end)
     return !record_decode(header, &record) || record.segment >= segment;
 }
 
+uint64_t spool_torn_bytes(const char *dir, uint64_t segment, uint64_t end)
+{
+    struct err ignored;
+    uint64_t bytes = 0;
+    int fd;
+
+    if (spool_open_read(dir, segment, &fd, &ignored) != 0)
+        return 0;
+    if (has_torn_tail(fd, segment, end)) {
+        off_t size = lseek(fd, 0, SEEK_END);
+        bytes = size > (off_t)end ? (uint64_t)size - end : 0;
+    }
+    close(fd);
+    return bytes;
+}
+
 /* Finds the end of the newest segment, cuts what is torn, and goes on writing there. */
 static int resume(struct spool *spool, uint64_t newest, struct spool_recovery *recovery,
                   struct err *e)
@@ -90,9 +106,8 @@ static int resume(struct spool *spool, uint64_t newest, struct spool_recovery *r
         return err_system(e, errno, "cannot open segment %llu in %s", (unsigned long long)newest,
                           spool->dir);
     recovery->cut_segment = newest;
-    if (has_torn_tail(fd, newest, end)) {
-        off_t size = lseek(fd, 0, SEEK_END);
-        recovery->cut_bytes = size > (off_t)end ? (uint64_t)size - end : 0;
+    recovery->cut_bytes = spool_torn_bytes(spool->dir, newest, end);
+    if (recovery->cut_bytes > 0) {
         if (disk->ftruncate(disk->ctx, fd, (off_t)end) != 0) {
             close(fd);
             return err_system(e, errno, "cannot cut segment %llu in %s", (unsigned long long)newest,

@@ -136,5 +136,8 @@ MUST_USE int spool_each_record(const char *dir, uint64_t segment,
                                bool (*found)(void *ctx, struct id id,
                                              const struct spool_place *place),
                                void *ctx, uint64_t *end_out, struct err *e);
+/* How many bytes from `end` on belong to a record that is not whole: to the end of the file, or 0
+ * when nothing follows but unused room. */
+uint64_t spool_torn_bytes(const char *dir, uint64_t segment, uint64_t end);
 
 #endif

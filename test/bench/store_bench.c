@@ -316,7 +316,7 @@ int main(int argc, char **argv)
     recipients_n = (size_t)argument(argv, argc, 5, 1);
     if (group == 0 || group > GROUP_MAX || recipients_n == 0 || recipients_n > 1000)
         return 2;
-    snprintf(path, sizeof path, "%s/ledger.db", argv[1]);
+    snprintf(path, sizeof path, "%s/ledger.sqlite", argv[1]);
     snprintf(spool_dir, sizeof spool_dir, "%s/spool", argv[1]);
     body = mem_alloc(body_n);
     memset(body, 'x', body_n);
