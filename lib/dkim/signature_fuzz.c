@@ -19,7 +19,6 @@ static void check_tags(struct slice in)
     /* tags written anew are the same tags */
     buf_init(&rebuilt, 2 * in.n + 16);
     for (size_t i = 0; i < tags.count; i++) {
-        assert(dkim_tags_find(&tags, "no_such_tag_at_all") == NULL);
         buf_append(&rebuilt, tags.list[i].name);
         buf_append_char(&rebuilt, '=');
         buf_append(&rebuilt, tags.list[i].value);

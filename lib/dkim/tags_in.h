@@ -27,7 +27,8 @@ const struct dkim_tag *dkim_tags_find(const struct dkim_tags *tags, const char *
 struct slice dkim_trim(struct slice s);
 
 /* Appends decoded base64 with folding white space inside; padding may be missing (ABNF
- * base64string). -1 when it is something else or empty; `what` names it in the reason. */
+ * base64string). -1 when it is something else or empty; `what` names it in the reason. With `out`
+ * NULL it is only judged. */
 MUST_USE int dkim_base64_read(struct slice text, const char *what, struct buf *out,
                               struct err *err);
 

@@ -8,6 +8,16 @@
 
 #define LINE_END SLICE("\r\n")
 
+/* Asked for each run and each line: two comparisons, no call. */
+static inline bool starts_line_end(struct slice s)
+{
+    return s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n';
+}
+static inline bool ends_line_end(struct slice s)
+{
+    return s.n >= 2 && s.p[s.n - 2] == '\r' && s.p[s.n - 1] == '\n';
+}
+
 void canon_body_init(struct canon_body *c, enum canon kind, uint64_t limit, canon_sink *sink,
                      void *ctx)
 {
@@ -53,6 +63,8 @@ static void put(struct canon_body *c, struct slice s)
 /* Something follows that is content: what was held back before it is content, too. */
 static void put_held(struct canon_body *c)
 {
+    if (c->held_lines == 0 && !c->held_space && !c->held_cr)
+        return;
     for (; c->held_lines > 0; c->held_lines--)
         put(c, LINE_END);
     if (c->held_space)
@@ -70,15 +82,16 @@ static void hold_line_end(struct canon_body *c)
 
 /* --- what may be copied as it is --- */
 
-/* Relaxed: must the octet `a`, with `b` behind it, be looked at more closely? */
-static bool is_special(char a, char b)
+/* Relaxed: must the octet `a`, with `b` behind it, be looked at more closely? In a header each CR
+ * must, for it may begin a fold; in a body put_run() looks after line ends. */
+static inline bool is_special(char a, char b, bool header)
 {
-    return a == '\t' || (a == ' ' && (ascii_is_wsp(b) || b == '\r'));
+    return a == '\t' || (header && a == '\r') || (a == ' ' && (ascii_is_wsp(b) || b == '\r'));
 }
 
 /* The offset of the first special octet; the last octet of `s` is special if it is WSP, because
  * what follows it is not known yet. */
-static size_t plain_run(struct slice s)
+static inline size_t plain_run(struct slice s, bool header)
 {
     size_t i = 0;
 
@@ -88,20 +101,23 @@ static size_t plain_run(struct slice s)
     for (; i + 17 <= s.n; i += 16) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
         __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i + 1));
-        __m128i a_tab = _mm_cmpeq_epi8(a, tab), a_space = _mm_cmpeq_epi8(a, space);
+        __m128i always = _mm_cmpeq_epi8(a, tab), a_space = _mm_cmpeq_epi8(a, space);
         __m128i b_any = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(b, tab), _mm_cmpeq_epi8(b, space)),
                                      _mm_cmpeq_epi8(b, cr));
-        int mask = _mm_movemask_epi8(_mm_or_si128(a_tab, _mm_and_si128(a_space, b_any)));
 
+        if (header)
+            always = _mm_or_si128(always, _mm_cmpeq_epi8(a, cr));
+        int mask = _mm_movemask_epi8(_mm_or_si128(always, _mm_and_si128(a_space, b_any)));
         if (mask != 0)
             return i + (size_t)__builtin_ctz((unsigned)mask); /* sixteen bits, never negative */
     }
 #endif
     for (; i + 1 < s.n; i++) {
-        if (is_special(s.p[i], s.p[i + 1]))
+        if (is_special(s.p[i], s.p[i + 1], header))
             return i;
     }
-    return s.n > 0 && ascii_is_wsp(s.p[s.n - 1]) ? s.n - 1 : s.n;
+    return s.n > 0 && (ascii_is_wsp(s.p[s.n - 1]) || (header && s.p[s.n - 1] == '\r')) ? s.n - 1
+                                                                                       : s.n;
 }
 
 /* Copies content; line ends at its end are held back, and so is a CR where the input ends. */
@@ -112,7 +128,7 @@ static void put_run(struct canon_body *c, struct slice run, bool input_ends)
 
     if (ends_in_cr)
         run.n--;
-    while (slice_ends(run, LINE_END)) {
+    while (ends_line_end(run)) {
         run.n -= 2;
         lines++;
     }
@@ -140,7 +156,7 @@ static size_t take_held(struct canon_body *c, struct slice bytes)
         hold_line_end(c);
         return 1;
     }
-    if (c->held_space && slice_starts(bytes, LINE_END)) {
+    if (c->held_space && starts_line_end(bytes)) {
         hold_line_end(c);
         return 2;
     }
@@ -158,10 +174,11 @@ void canon_body_feed(struct canon_body *c, struct slice bytes)
         size_t n = take_held(c, bytes);
 
         if (n == 0) {
-            n = c->kind == CANON_RELAXED ? plain_run(bytes) : bytes.n;
-            put_run(c, slice_sub(bytes, 0, n), n == bytes.n);
+            n = c->kind == CANON_RELAXED ? plain_run(bytes, false) : bytes.n;
+            put_run(c, (struct slice){bytes.p, n}, n == bytes.n);
         }
-        bytes = slice_from(bytes, n);
+        bytes.p += n;
+        bytes.n -= n;
     }
 }
 
@@ -177,31 +194,45 @@ void canon_body_finish(struct canon_body *c)
 
 /* --- header fields --- */
 
+/* How many octets of WSP and folds stand at the start of `s`. */
+static size_t fold_length(struct slice s)
+{
+    size_t n = 0;
+
+    for (;;) {
+        if (n < s.n && ascii_is_wsp(s.p[n]))
+            n++;
+        else if (s.n - n >= 3 && s.p[n] == '\r' && s.p[n + 1] == '\n' && ascii_is_wsp(s.p[n + 2]))
+            n += 3;
+        else
+            return n;
+    }
+}
+
 /* RFC 6376 3.4.2: unfold, one SP for each run of WSP, none at the ends. */
 static void relax_value(struct slice value, struct buf *out)
 {
     char *start = buf_room(out, value.n + LINE_END.n);
     char *to = start;
-    bool space = false;
 
     if (start == NULL)
         return;
-    for (size_t i = 0; i < value.n; i++) {
-        char a = value.p[i];
+    while (value.n > 0) {
+        size_t skip = fold_length(value), n;
 
-        if (ascii_is_wsp(a)) {
-            space = true;
-            continue;
-        }
-        if (a == '\r' && i + 2 < value.n && value.p[i + 1] == '\n' &&
-            ascii_is_wsp(value.p[i + 2])) {
-            i++;
-            continue;
-        }
-        if (space && to > start)
+        value.p += skip;
+        value.n -= skip;
+        if (value.n == 0)
+            break;
+        if (skip > 0 && to > start)
             *to++ = ' ';
-        space = false;
-        *to++ = a;
+        n = plain_run(value, true);
+        if (n == 0)
+            n = 1; /* a CR that folds nothing */
+        memcpy(to, value.p, n);
+        to += n;
+        value.p += n;
+        value.n -= n;
     }
     *to++ = '\r';
     *to++ = '\n';
@@ -210,7 +241,7 @@ static void relax_value(struct slice value, struct buf *out)
 
 void canon_header(enum canon kind, struct slice field, struct buf *out)
 {
-    if (slice_ends(field, LINE_END))
+    if (ends_line_end(field))
         field.n -= LINE_END.n;
     switch (kind) {
     case CANON_SIMPLE:

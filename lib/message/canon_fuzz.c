@@ -31,6 +31,16 @@ static void check_body(enum canon kind, struct slice in, size_t piece, struct bu
     assert(slice_eq(buf_slice(&out[0]), buf_slice(&out[2])));
 }
 
+/* Every line end but the last is followed by WSP: what the splitter of a header hands out. */
+static bool is_field(struct slice in)
+{
+    for (size_t i = 0; i + 2 < in.n; i++) {
+        if (in.p[i] == '\r' && in.p[i + 1] == '\n' && in.p[i + 2] != ' ' && in.p[i + 2] != '\t')
+            return false;
+    }
+    return true;
+}
+
 static void check_header(enum canon kind, struct slice in, struct buf out[3])
 {
     buf_clear(&out[0]);
@@ -56,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_body(CANON_SIMPLE, in, piece, out);
     check_body(CANON_RELAXED, in, piece, out);
     check_header(CANON_SIMPLE, in, out);
-    check_header(CANON_RELAXED, in, out);
+    if (is_field(in))
+        check_header(CANON_RELAXED, in, out);
     for (size_t i = 0; i < COUNT(out); i++)
         buf_finish(&out[i]);
     return 0;
