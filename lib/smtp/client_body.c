@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "lib/smtp/client_in.h"
+#include "lib/smtp/scan_in.h"
 
 #define LINE_END SLICE("\r\n")
 
@@ -19,6 +20,9 @@ static void write_text(struct smtp_client *c, struct slice bytes, bool stuffs, s
         run = at = p[0] == '\n';
     }
     while (at < bytes.n) {
+        at += smtp_scan_plain(slice_from(bytes, at), stuffs, &c->at_line_start);
+        if (at == bytes.n)
+            break;
         if (stuffs && c->at_line_start && p[at] == '.') {
             buf_append(out, slice_sub(bytes, run, at - run));
             buf_append_char(out, '.');
@@ -69,6 +73,7 @@ size_t smtp_client_body(struct smtp_client *c, struct slice bytes)
         write_text(c, bytes, false, &c->chunk);
         send_chunk(c);
     } else {
+        (void)!buf_room(&c->output, bytes.n + bytes.n / 64 + 16); /* grows once, not seven times */
         write_text(c, bytes, true, &c->output);
     }
     return bytes.n;

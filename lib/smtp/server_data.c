@@ -4,6 +4,7 @@
  * dot to remove, a line end that is cut by the end of the input, a bare CR or LF. */
 #include <assert.h>
 
+#include "lib/smtp/scan_in.h"
 #include "lib/smtp/server_in.h"
 
 #define LINE_END SLICE("\r\n")
@@ -126,9 +127,15 @@ static size_t take_open_end(struct smtp_server *s, struct slice in)
  * bytes behind it are used too: a CR or a dot that waits for what follows. */
 static size_t find_run(struct smtp_server *s, struct slice in, bool has_dots, size_t *skip_out)
 {
+    bool at_line_start = s->place == LINE_START;
     size_t at = 0;
 
     *skip_out = 0;
+    if (s->settings->body_line_max_bytes == 0) { /* lines need no counting */
+        at = smtp_scan_plain(in, has_dots, &at_line_start);
+        if (at > 0)
+            s->place = at_line_start ? LINE_START : LINE_INSIDE;
+    }
     while (at < in.n) {
         if (has_dots && s->place == LINE_START && in.p[at] == '.') {
             s->place = LINE_DOT;
