@@ -103,10 +103,14 @@ static bool is_separator(struct slice s)
 static size_t next_separator(struct slice s, size_t from)
 {
     while (from < s.n) {
-        const char *found = memmem(s.p + from, s.n - from, "\nFrom ", 6);
+        const char *found = memchr(s.p + from, '\n', s.n - from);
         if (found == NULL)
             return SLICE_NONE;
         size_t at = (size_t)(found - s.p) + 1;
+        if (at >= s.n || s.p[at] != 'F') {
+            from = at;
+            continue;
+        }
         bool empty_before =
             at < 2 || s.p[at - 2] == '\n' || (at > 2 && s.p[at - 2] == '\r' && s.p[at - 3] == '\n');
         if (empty_before && is_separator(slice_from(s, at)))

@@ -96,10 +96,14 @@ static struct cut find_boundary(struct slice s, struct slice boundary)
 
     while (at < s.n) {
         struct slice here = slice_from(s, at);
-        const char *dashes = here.n > 1 ? memmem(here.p, here.n, "--", 2) : NULL;
-        if (dashes == NULL)
+        const char *dash = memchr(here.p, '-', here.n); /* base64 has none: this is fast */
+        if (dash == NULL)
             break;
-        at = (size_t)(dashes - s.p);
+        at = (size_t)(dash - s.p);
+        if (at + 1 >= s.n || s.p[at + 1] != '-') {
+            at++;
+            continue;
+        }
         struct slice after = slice_from(s, at + 2);
         bool line_start = at == 0 || s.p[at - 1] == '\n' || s.p[at - 1] == '\r';
         if (!line_start || !slice_starts(after, boundary)) {

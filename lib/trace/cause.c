@@ -287,6 +287,11 @@ static void evidence(const struct pair *p, struct compare_group *g, struct arena
                    SLICE_ARG(from));
         break;
     case CAUSE_UNKNOWN:
+        if (p->x->count == 0 || p->y->count == 0) {
+            buf_append_text(b, "Not all copies have Received fields, so their paths cannot be "
+                               "compared.");
+            break;
+        }
         buf_printf(b, "After %.*s the copies went different ways, and the headers do not say why.",
                    SLICE_ARG(from));
         break;
@@ -347,6 +352,10 @@ static void advice(const struct pair *p, struct compare_group *g, struct arena *
                    SLICE_ARG(from));
         break;
     case CAUSE_UNKNOWN:
+        if (p->x->count == 0 || p->y->count == 0) {
+            buf_append_text(b, "Export the mails as they were received, with all headers.");
+            break;
+        }
         buf_printf(b, "Ask for the log of %.*s around that time.", SLICE_ARG(from));
         break;
     }
@@ -395,14 +404,17 @@ static enum compare_verdict verdict_of(const struct compare_group *g)
 
 void cause_explain(struct compare_group *g, struct arena *a)
 {
-    struct pair best = make_pair(g, 0, 1, a);
+    size_t base = 0; /* the first copy that has a path at all */
     struct buf b;
 
+    while (base + 2 < g->count && g->copies[base].count == 0)
+        base++;
+    struct pair best = make_pair(g, base, base + 1, a);
     g->verdict = verdict_of(g);
     /* The first pair that parts tells the cause; one that says nothing gives way to the next. */
     g->cause = CAUSE_UNKNOWN;
-    for (size_t k = 1; k < g->count && g->cause == CAUSE_UNKNOWN; k++) {
-        struct pair p = make_pair(g, 0, k, a);
+    for (size_t k = base + 1; k < g->count && g->cause == CAUSE_UNKNOWN; k++) {
+        struct pair p = make_pair(g, base, k, a);
         bool empty = p.a == NULL && p.b == NULL && g->verdict != COMPARE_IDENTICAL_CHAINS;
         if (empty || p.x->count == 0 || p.y->count == 0)
             continue;

@@ -34,12 +34,14 @@ static uint64_t hash_text(struct slice s)
  * at its end. Zero for an empty body. */
 static uint64_t hash_body(struct slice body)
 {
+    bool has_lf = slice_find(slice_sub(body, 0, 4096), '\n') != SLICE_NONE;
     uint64_t h = 0;
     size_t empty = 0;
 
     while (body.n > 0) {
-        struct slice line = slice_line(&body);
-        while (line.n > 0 && ascii_is_wsp(line.p[line.n - 1]))
+        /* Files of CR lines are rare; for all others a search for LF is several times faster. */
+        struct slice line = has_lf ? slice_cut(&body, '\n') : slice_line(&body);
+        while (line.n > 0 && ascii_is_space(line.p[line.n - 1]))
             line.n--;
         if (line.n == 0) {
             empty++;
