@@ -1,0 +1,285 @@
+/* waybill dmarc report: aggregate reports out of .xml, .gz, .zip, or mail, as a table. */
+#include <archive.h>
+#include <archive_entry.h>
+#include <time.h>
+
+#include "app/cli.h"
+#include "app/cmd_dmarc_in.h"
+#include "base/ascii.h"
+#include "base/json.h"
+#include "lib/dmarc/report.h"
+#include "lib/message/mime.h"
+
+#define OUTPUT_MAX ((size_t)256 << 20)
+#define INPUT_MAX ((size_t)64 << 20)
+#define MEMORY_MAX ((size_t)512 << 20)
+#define READ_BYTES 65536
+#define TOP_DEPTH_MAX 3 /* mail > zip > gz */
+
+struct reports {
+    struct arena *arena;
+    struct buf out;
+    struct json json; /* open array */
+    bool as_json;
+    const char *file;
+    size_t read, failing; /* reports; messages that did not pass */
+};
+
+static void append_date(struct buf *out, int64_t unix_s)
+{
+    time_t t = (time_t)unix_s;
+    struct tm tm;
+    char text[32];
+
+    if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm) > 0)
+        buf_append_text(out, text);
+}
+
+static bool passes(const struct dmarc_row *row)
+{
+    return slice_eq_nocase(row->dkim, SLICE("pass")) || slice_eq_nocase(row->spf, SLICE("pass"));
+}
+
+static void row_json(struct json *j, const struct dmarc_row *row)
+{
+    json_object(j);
+    json_member_text(j, "source_ip", row->source_ip);
+    json_member_int(j, "count", row->count > INT64_MAX ? INT64_MAX : (int64_t)row->count);
+    json_member_text(j, "disposition", row->disposition);
+    json_member_text(j, "dkim", row->dkim);
+    json_member_text(j, "spf", row->spf);
+    json_member_text(j, "header_from", row->header_from);
+    json_member_text(j, "envelope_from", row->envelope_from);
+    json_member_text(j, "envelope_to", row->envelope_to);
+    json_key(j, "reasons");
+    json_array(j);
+    for (const struct dmarc_reason *x = row->reasons; x; x = x->next) {
+        json_object(j);
+        json_member_text(j, "type", x->type);
+        json_member_text(j, "comment", x->comment);
+        json_end(j);
+    }
+    json_end(j);
+    json_key(j, "auth_results");
+    json_array(j);
+    for (const struct dmarc_auth *a = row->auths; a; a = a->next) {
+        json_object(j);
+        json_member_string(j, "method", a->is_dkim ? "dkim" : "spf");
+        json_member_text(j, "domain", a->domain);
+        json_member_text(j, a->is_dkim ? "selector" : "scope", a->is_dkim ? a->selector : a->scope);
+        json_member_text(j, "result", a->result);
+        json_end(j);
+    }
+    json_end(j);
+    json_end(j);
+}
+
+static void report_json(struct json *j, const char *file, const struct dmarc_report *r)
+{
+    json_object(j);
+    json_member_string(j, "file", file);
+    json_member_string(j, "format", r->is_rfc9990 ? "rfc9990" : "rfc7489");
+    json_member_text(j, "org_name", r->org_name);
+    json_member_text(j, "email", r->email);
+    json_member_text(j, "report_id", r->report_id);
+    json_member_int(j, "begin_unix", r->begin_unix_s);
+    json_member_int(j, "end_unix", r->end_unix_s);
+    json_member_text(j, "domain", r->domain);
+    json_member_text(j, "p", r->p);
+    json_member_text(j, "sp", r->sp);
+    json_member_text(j, "np", r->np);
+    json_member_text(j, "adkim", r->adkim);
+    json_member_text(j, "aspf", r->aspf);
+    json_member_text(j, "testing", r->testing);
+    json_member_text(j, "discovery_method", r->discovery_method);
+    json_member_text(j, "generator", r->generator);
+    json_key(j, "records");
+    json_array(j);
+    for (const struct dmarc_row *row = r->rows; row; row = row->next)
+        row_json(j, row);
+    json_end(j);
+    json_end(j);
+}
+
+static void append_cell(struct buf *out, struct slice text, unsigned width)
+{
+    size_t before = out->n;
+
+    cli_append_safe(out, text.n > 0 ? text : SLICE("-"));
+    while (out->n - before < width)
+        buf_append_char(out, ' ');
+    buf_append_char(out, ' ');
+}
+
+static void report_text(struct buf *out, const char *file, const struct dmarc_report *r)
+{
+    buf_append_text(out, cli_style(CLI_BOLD));
+    cli_append_safe(out, r->domain);
+    buf_append_text(out, cli_style(CLI_PLAIN));
+    buf_append_text(out, " by ");
+    cli_append_safe(out, r->org_name);
+    buf_append_text(out, ", ");
+    append_date(out, r->begin_unix_s);
+    buf_append_text(out, " to ");
+    append_date(out, r->end_unix_s);
+    buf_printf(out, " UTC, p=");
+    cli_append_safe(out, r->p);
+    buf_printf(out, " (%s)\n", file);
+    buf_printf(out, "%8s  %-39s %-5s %-5s %-11s %-24s %s\n", "messages", "source", "dkim", "spf",
+               "disposition", "from", "passed for");
+    for (const struct dmarc_row *row = r->rows; row; row = row->next) {
+        buf_append_text(out, passes(row) ? "" : cli_style(CLI_RED));
+        buf_printf(out, "%8llu  ", (unsigned long long)row->count);
+        append_cell(out, row->source_ip, 39);
+        append_cell(out, row->dkim, 5);
+        append_cell(out, row->spf, 5);
+        append_cell(out, row->disposition, 11);
+        append_cell(out, row->header_from, 24);
+        for (const struct dmarc_auth *a = row->auths; a; a = a->next)
+            if (slice_eq_nocase(a->result, SLICE("pass"))) {
+                buf_append_text(out, a->is_dkim ? "dkim:" : "spf:");
+                cli_append_safe(out, a->domain);
+                buf_append_char(out, ' ');
+            }
+        buf_append_text(out, passes(row) ? "\n" : cli_style(CLI_PLAIN));
+        if (!passes(row))
+            buf_append_char(out, '\n');
+    }
+}
+
+static bool take_xml(struct reports *all, struct slice xml)
+{
+    struct dmarc_report r;
+    struct err e;
+
+    if (dmarc_report_read(xml, all->arena, &r, &e)) {
+        cli_warn("%s: %s", all->file, e.text);
+        return false;
+    }
+    for (const struct dmarc_row *row = r.rows; row; row = row->next)
+        all->failing += passes(row) ? 0 : row->count > SIZE_MAX / 2 ? 1 : (size_t)row->count;
+    if (all->as_json)
+        report_json(&all->json, all->file, &r);
+    else
+        report_text(&all->out, all->file, &r);
+    all->read++;
+    return true;
+}
+
+static bool take(struct reports *all, struct slice data, unsigned depth);
+
+/* .gz and .zip, and whatever else libarchive opens: every member is looked at. */
+static bool take_archive(struct reports *all, struct slice data, unsigned depth)
+{
+    struct archive *a = archive_read_new();
+    struct archive_entry *entry;
+    bool any = false;
+
+    (void)archive_read_support_filter_gzip(a);
+    (void)archive_read_support_format_zip(a);
+    (void)archive_read_support_format_raw(a);
+    if (archive_read_open_memory(a, data.p, data.n) != ARCHIVE_OK)
+        goto out;
+    while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
+        struct buf member;
+        la_ssize_t n = 0;
+
+        buf_init(&member, INPUT_MAX); /* a bomb stops here */
+        do {
+            char *room = buf_room(&member, READ_BYTES);
+            n = room ? archive_read_data(a, room, READ_BYTES) : -1;
+            if (n > 0)
+                buf_claim(&member, (size_t)n);
+        } while (n > 0);
+        if (n < 0)
+            cli_warn("%s: the archive is broken or too large", all->file);
+        else if (member.n > 0)
+            any = take(all, buf_slice(&member), depth + 1) || any;
+        buf_finish(&member);
+    }
+out:
+    (void)archive_read_free(a);
+    return any;
+}
+
+/* Mail with a report attached: every leaf that could be one. */
+static bool take_mail(struct reports *all, struct slice data, unsigned depth)
+{
+    struct mime_part *root;
+    struct err e;
+    bool any = false;
+
+    if (mime_parse(data, NULL, all->arena, &root, &e)) {
+        cli_warn("%s: %s", all->file, e.text);
+        return false;
+    }
+    for (const struct mime_part *p = root; p; p = mime_next(root, p)) {
+        struct buf content;
+
+        if (p->children || mime_is(p, "text/plain") || mime_is(p, "text/html"))
+            continue;
+        buf_init(&content, INPUT_MAX);
+        mime_decode(p, &content);
+        if (!content.full && content.n > 0)
+            any = take(all, buf_slice(&content), depth + 1) || any;
+        buf_finish(&content);
+    }
+    if (!any)
+        cli_warn("%s: no report inside", all->file);
+    return any;
+}
+
+static bool take(struct reports *all, struct slice data, unsigned depth)
+{
+    struct slice start = slice_trim_start(data);
+
+    if (slice_starts(start, SLICE("\xef\xbb\xbf")))
+        start = slice_from(start, 3);
+    if (start.n > 0 && start.p[0] == '<')
+        return take_xml(all, data);
+    if (depth >= TOP_DEPTH_MAX) {
+        cli_warn("%s: packed too deeply", all->file);
+        return false;
+    }
+    if (slice_starts(data, SLICE("PK\x03\x04")) || slice_starts(data, SLICE("\x1f\x8b")))
+        return take_archive(all, data, depth);
+    if (depth > 0)
+        return false; /* a picture, a signature: no report */
+    return take_mail(all, data, depth);
+}
+
+int dmarc_report_run(int files, char **paths, bool json)
+{
+    struct reports all = {.as_json = json};
+    bool unread = false;
+
+    buf_init(&all.out, OUTPUT_MAX);
+    if (json) {
+        json_begin(&all.json, &all.out);
+        json_array(&all.json);
+    }
+    for (int i = 0; i < files; i++) {
+        struct cli_file file = cli_file_need(paths[i], INPUT_MAX);
+
+        all.arena = arena_create(MEMORY_MAX);
+        all.file = paths[i];
+        unread = !take(&all, file.data, 0) || unread;
+        arena_destroy(&all.arena);
+        cli_file_close(&file);
+    }
+    if (json) {
+        json_end(&all.json);
+        buf_append_char(&all.out, '\n');
+    } else if (all.read > 0) {
+        if (all.failing > 0)
+            buf_printf(&all.out,
+                       "%zu messages passed neither way: if a source above is yours, sign there "
+                       "with DKIM or add it to SPF.\n",
+                       all.failing);
+        else
+            buf_append_text(&all.out, "Every message passed.\n");
+    }
+    cli_write(&all.out);
+    buf_finish(&all.out);
+    return unread ? CLI_USAGE : all.failing > 0 ? CLI_BAD_ANSWER : CLI_GOOD;
+}
