@@ -236,6 +236,22 @@ static void say_ids(const struct pair *p, struct buf *b)
         buf_printf(b, ", as %.*s and %.*s", SLICE_ARG(p->a->id), SLICE_ARG(p->b->id));
 }
 
+/* How long the receiver kept the first copy before it passed it on: a stall shows here. */
+static void say_stall(const struct pair *p, struct buf *b)
+{
+    const struct received *next = p->a + 1;
+
+    if (next >= p->x->hops + p->x->count || !next->has_date || !p->a->has_date)
+        return;
+    int64_t kept = next->date.unix_s - p->a->date.unix_s;
+    if (kept < RETRY_FROM_S || p->gap < RETRY_FROM_S)
+        return;
+    buf_printf(b, " %.*s kept the first for ", SLICE_ARG(or_unknown(received_host(p->a))));
+    duration_append(kept, b);
+    buf_append_text(b, kept >= p->gap ? ", and was still busy with it when the second came."
+                                      : " before it passed it on.");
+}
+
 static void evidence(const struct pair *p, struct compare_group *g, struct arena *a, struct buf *b)
 {
     struct slice from = or_unknown(g->culprit);
@@ -254,6 +270,7 @@ static void evidence(const struct pair *p, struct compare_group *g, struct arena
                               "message that had been taken already."
                             : ": the answer to the first was lost or came too late, so it was sent "
                               "again.");
+        say_stall(p, b);
         break;
     case CAUSE_LIST_EXPANSION:
         buf_printf(b, "%.*s made several messages of one: a list or an alias with several members",
