@@ -80,6 +80,7 @@ void smtp_server_end_transaction(struct smtp_server *s)
 /* The end of a line whose beginning was thrown away. */
 static void end_oversized_line(struct smtp_server *s)
 {
+    s->lines++;
     s->skips_line = false;
     if (s->last_byte != '\r' && s->settings->bare_line_end == SMTP_BARE_REFUSE) {
         smtp_server_say(s, (struct smtp_reply){500, "5.5.2", "Bare LF in a command, closing"});
@@ -145,6 +146,7 @@ size_t smtp_server_take_line(struct smtp_server *s, struct slice in)
     buf_append(&s->line, slice_sub(in, 0, lf == SLICE_NONE ? used : lf));
     if (lf == SLICE_NONE)
         return used;
+    s->lines++;
     if (strip_line_end(s)) {
         line = buf_slice(&s->line);
         if ((s->state == SERVER_AUTH ? smtp_server_run_auth_line(s, line)
@@ -328,6 +330,10 @@ bool smtp_server_is_extended(const struct smtp_server *s)
 bool smtp_server_is_utf8(const struct smtp_server *s)
 {
     return s->sender.utf8;
+}
+unsigned smtp_server_lines(const struct smtp_server *s)
+{
+    return s->lines;
 }
 struct slice smtp_server_helo(const struct smtp_server *s)
 {

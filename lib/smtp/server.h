@@ -8,9 +8,9 @@
  * consumes nothing, so the caller stops reading and TCP pushes back for us.
  *
  *     while (in.n > 0 && !smtp_server_is_closed(s)) {
- *         size_t used = smtp_server_recv(s, in);
- *         in = slice_from(in, used);
- *         switch (smtp_server_ask(s).kind) { ... smtp_server_answer(s, reply) ... }
+ *         in = slice_from(in, smtp_server_recv(s, in));
+ *         while ((ask = smtp_server_ask(s)).kind != SMTP_ASK_NOTHING) { answer it, or come back
+ * later }
  *     }
  *
  * Extensions: PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING (RFC 3030),
@@ -104,7 +104,9 @@ struct slice smtp_server_output(const struct smtp_server *s);
 void smtp_server_sent(struct smtp_server *s, size_t n);
 
 struct smtp_ask smtp_server_ask(const struct smtp_server *s);
-/* Answers every question but TLS and BODY. The reply is copied. A 421 closes the session. */
+/* Answers every question but TLS and BODY. The reply is copied. A 421 closes the session. An answer
+ * may raise the next question at once (behind BDAT: BODY, END), so look at ask() again before
+ * waiting for bytes. The same holds for smtp_server_body_taken(). */
 void smtp_server_answer(struct smtp_server *s, struct smtp_reply reply);
 void smtp_server_body_taken(struct smtp_server *s); /* answers BODY */
 void smtp_server_tls_started(
@@ -122,6 +124,10 @@ bool smtp_server_is_extended(const struct smtp_server *s);  /* EHLO, so "ESMTP" 
 bool smtp_server_is_utf8(const struct smtp_server *s);      /* this transaction said SMTPUTF8 */
 struct slice smtp_server_helo(const struct smtp_server *s); /* empty before HELO */
 struct slice smtp_server_user(const struct smtp_server *s); /* logged in as; empty: not */
+
+/* How many lines of commands have come. The time that a peer has for a command starts anew when
+ * this changes, not with every byte. */
+unsigned smtp_server_lines(const struct smtp_server *s);
 
 /* Say `reply` (421 4.4.2, 421 4.3.2) and close; a question that stands is void. Before the greeting
  * has been sent, the reply takes its place (554 is legal then, too). */

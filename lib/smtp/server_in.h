@@ -59,7 +59,7 @@ struct smtp_server {
     bool skips_line; /* ... whose rest is thrown away */
 
     bool is_tls, is_extended, greeting_sent;
-    unsigned commands, idle_commands, errors;
+    unsigned lines, commands, idle_commands, errors;
 
     bool in_transaction;
     struct smtp_sender sender;

@@ -233,7 +233,7 @@ class NoRelay(unittest.TestCase):
         cls.sink = lab.Sink()
         cls.waybill = lab.Waybill(cls.sink.port, f"""relay_networks = {{}}
 logins_file = "{lab.logins(cls.folder)}"
-""")
+""", listener="auth_plaintext = yes")
 
     @classmethod
     def tearDownClass(cls):

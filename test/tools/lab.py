@@ -3,6 +3,7 @@ whole program. Python's standard library only; everything on 127.0.0.1, in a tem
 process id."""
 import os, pathlib, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time, unittest
 
+sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("WAYBILL", ROOT / "build" / "waybill"))
 SKIPPED = 77
@@ -113,6 +114,7 @@ class Waybill:
 
     def __init__(self, next_hop_port, settings="", listener="", route=""):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="waybill-lab-"))
+        self.folder.chmod(0o777) # started as root, its roles become somebody else
         self.port, metrics = free_port(), free_port()
         self.config = self.folder / "waybill.conf"
         self.config.write_text(f"""hostname = "waybill.test"
@@ -125,9 +127,9 @@ disk_free_min = 0
 listener main {{ address = "127.0.0.1" port = {self.port} {listener} }}
 route "*" {{ via = "127.0.0.1:{next_hop_port}" {route} }}
 """)
-        self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], cwd=self.folder,
-                                        stdin=subprocess.DEVNULL, stdout=open(self.folder / "out", "wb"),
-                                        stderr=subprocess.STDOUT)
+        with open(self.folder / "out", "wb") as out:
+            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], cwd=self.folder,
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         try:
             wait_for(lambda: self.process.poll() is not None or listens(self.port), 20, "waybill listens")
         except AssertionError:
