@@ -24,7 +24,7 @@ struct dns_options {
     const char *servers;
     int64_t timeout_ms; /* for one try, default 2,500 */
     unsigned tries;     /* default 3 */
-    size_t cache_max;   /* answers kept, default 50,000; 0 keeps the default */
+    size_t cache_max;   /* answers kept, default 10,000; 0 keeps the default */
     uint32_t ttl_max_s; /* default 86,400 */
 };
 /* NULL options: all defaults, the system's servers. NULL on error. */
