@@ -107,18 +107,28 @@ static int allow_all(scmp_filter_ctx filter, struct call_set set)
     return bad;
 }
 
+/* Allows `call` if the comparison of one argument holds. */
+static int allow_compared(scmp_filter_ctx filter, int call, struct scmp_arg_cmp comparison)
+{
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &comparison);
+}
+
 /* Allows `call` if argument number `at` is `value`. */
 static int allow_if(scmp_filter_ctx filter, int call, unsigned at, uint64_t value)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(at, SCMP_CMP_EQ, value));
+    const struct scmp_arg_cmp equal = {.arg = at, .op = SCMP_CMP_EQ, .datum_a = value};
+
+    return allow_compared(filter, call, equal);
 }
 
 /* Allows `call` if argument number `at`, under `mask`, is `value`. */
 static int allow_masked(scmp_filter_ctx filter, int call, unsigned at, uint64_t mask,
                         uint64_t value)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                            SCMP_CMP(at, SCMP_CMP_MASKED_EQ, mask, value));
+    const struct scmp_arg_cmp equal = {
+        .arg = at, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+
+    return allow_compared(filter, call, equal);
 }
 
 /* What every role may do, but only with these arguments: threads, not processes; signals to itself;
