@@ -1,0 +1,217 @@
+/* The matching of a compiled set; rules_read.c makes the set from files. */
+#include "lib/bounce/rules.h"
+#include "lib/bounce/rules_in.h"
+#include "lib/bounce/shipped_in.h"
+
+#define RULES_ARENA_MAX (64u << 20)
+
+struct bounce_rules *bounce_rules_create(void)
+{
+    struct bounce_rules *rules = mem_alloc(sizeof *rules);
+
+    rules->arena = arena_create(RULES_ARENA_MAX);
+    return rules;
+}
+
+void bounce_rules_destroy(struct bounce_rules **rules)
+{
+    struct bounce_rules *r = *rules;
+
+    if (r == NULL)
+        return;
+    hs_free_scratch(r->scratch);
+    hs_free_database(r->database);
+    free(r->rules);
+    free(r->patterns);
+    free(r->seen);
+    arena_destroy(&r->arena);
+    free(r);
+    *rules = NULL;
+}
+
+size_t bounce_rules_count(const struct bounce_rules *rules)
+{
+    return rules->count;
+}
+
+static int compare_rules(const void *a, const void *b)
+{
+    const struct rule *x = a, *y = b;
+
+    if (x->face.tier != y->face.tier)
+        return x->face.tier < y->face.tier ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+/* SINGLEMATCH: that a pattern is there is all we ask, and it bounds the number of reports. */
+#define PATTERN_FLAGS (HS_FLAG_CASELESS | HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH)
+
+struct hs_database *bounce_unpack(struct slice packed)
+{
+    hs_database_t *database = NULL;
+
+    if (packed.n == 0 || hs_deserialize_database(packed.p, packed.n, &database) != HS_SUCCESS)
+        return NULL;
+    return database;
+}
+
+struct hs_database *bounce_compile(const char *const *texts, const unsigned *flags,
+                                   const unsigned *ids, size_t count, struct err *e)
+{
+    const hs_platform_info_t any = {0};
+    hs_database_t *database = NULL;
+    hs_compile_error_t *why = NULL;
+
+    if (hs_compile_multi(texts, flags, ids, (unsigned)count, HS_MODE_BLOCK, &any, &database,
+                         &why) == HS_SUCCESS)
+        return database;
+    err_set(e, ERR_SYNTAX, "pattern \"%.120s\": %.100s",
+            why->expression >= 0 ? texts[why->expression] : "(all)", why->message);
+    hs_free_compile_error(why);
+    return NULL;
+}
+
+static int compile_patterns(struct bounce_rules *rules, struct err *e)
+{
+    size_t n = rules->pattern_count;
+    const char **texts = mem_alloc((n + 1) * sizeof *texts);
+    unsigned *flags = mem_alloc((n + 1) * sizeof *flags);
+    unsigned *ids = mem_alloc((n + 1) * sizeof *ids);
+    int result = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        texts[i] = rules->patterns[i].text;
+        flags[i] = PATTERN_FLAGS;
+        ids[i] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
+    }
+    if (n > 0 && rules->only_shipped)
+        rules->database = bounce_unpack(bounce_packed_rules);
+    if (n > 0 && rules->database == NULL)
+        rules->database = bounce_compile(texts, flags, ids, n, e);
+    if (n > 0 && rules->database == NULL) {
+        result = -1;
+    } else if (n > 0 && hs_alloc_scratch(rules->database, &rules->scratch) != HS_SUCCESS) {
+        result = err_set(e, ERR_SYSTEM, "no memory to match rules with");
+    }
+    free(texts);
+    free(flags);
+    free(ids);
+    return result;
+}
+
+int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
+{
+    if (rules->count > 0)
+        qsort(rules->rules, rules->count, sizeof *rules->rules, compare_rules);
+    rules->seen = mem_alloc((rules->pattern_count + 1) * sizeof *rules->seen);
+    return compile_patterns(rules, e);
+}
+
+static int note_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                      void *ctx)
+{
+    struct bounce_rules *rules = ctx;
+
+    (void)from, (void)to, (void)flags;
+    rules->seen[id] = rules->round;
+    return 0;
+}
+
+static bool host_fits(struct slice host, const struct words *hosts)
+{
+    for (size_t i = 0; i < hosts->count; i++) {
+        struct slice name = hosts->items[i];
+        if (!slice_ends_nocase(host, name))
+            continue;
+        if (host.n == name.n || host.p[host.n - name.n - 1] == '.')
+            return true;
+    }
+    return false;
+}
+
+/* "5.1.1" fits "5.1.1", "5.1.*", "*.1.1" and "5.*.*"; "550" fits "550" and "5**". */
+static bool code_fits(struct slice code, struct slice model)
+{
+    size_t c = 0;
+
+    for (size_t m = 0; m < model.n; m++) {
+        if (c >= code.n)
+            return false;
+        if (model.p[m] != '*') {
+            if (code.p[c] != model.p[m])
+                return false;
+            c++;
+            continue;
+        }
+        c++;
+        while (m + 1 < model.n && model.p[m + 1] == '.' && c < code.n && code.p[c] != '.')
+            c++;
+        if (m + 1 == model.n && slice_find(model, '.') != SLICE_NONE)
+            c = code.n; /* the last number of a status */
+    }
+    return c == code.n;
+}
+
+static bool any_code_fits(struct slice code, const struct words *models)
+{
+    for (size_t i = 0; i < models->count; i++)
+        if (code_fits(code, models->items[i]))
+            return true;
+    return false;
+}
+
+static bool words_fit(const struct bounce_rules *rules, const struct rule *rule)
+{
+    bool wanted = false, found = false;
+
+    for (size_t i = rule->first; i < rule->first + rule->patterns; i++) {
+        bool seen = rules->seen[i] == rules->round;
+        switch (rules->patterns[i].kind) {
+        case PATTERN_MATCH:
+            wanted = true;
+            found = found || seen;
+            break;
+        case PATTERN_NEED:
+            if (!seen)
+                return false;
+            break;
+        case PATTERN_NOT:
+            if (seen)
+                return false;
+            break;
+        }
+    }
+    return found || !wanted;
+}
+
+const struct bounce_rule *bounce_rules_match(struct bounce_rules *rules,
+                                             const struct bounce_question *question)
+{
+    struct slice text = slice_sub(question->text, 0, BOUNCE_TEXT_MAX);
+    char digits[12];
+
+    snprintf(digits, sizeof digits, "%u", question->code);
+    struct slice code = question->code > 0 ? slice_of(digits) : SLICE("");
+
+    if (++rules->round == 0) { /* wrapped: every old mark would look new */
+        memset(rules->seen, 0, rules->pattern_count * sizeof *rules->seen);
+        rules->round = 1;
+    }
+    if (rules->database != NULL && text.n > 0)
+        (void)hs_scan(rules->database, text.p, (unsigned)text.n, 0, rules->scratch, note_match,
+                      rules);
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct rule *rule = &rules->rules[i];
+        if (rule->hosts.count > 0 && !host_fits(question->host, &rule->hosts))
+            continue;
+        if (rule->codes.count > 0 && !any_code_fits(code, &rule->codes))
+            continue;
+        if (rule->statuses.count > 0 && !any_code_fits(question->status, &rule->statuses))
+            continue;
+        if (rule->phases != 0 && (rule->phases & question->phase) == 0)
+            continue;
+        if (words_fit(rules, rule))
+            return &rule->face;
+    }
+    return NULL;
+}

@@ -1,0 +1,48 @@
+/* lib/bounce/rules_in.h -- the set of rules from the inside: shared by reader and matcher. */
+#ifndef LIB_BOUNCE_RULES_IN_H
+#define LIB_BOUNCE_RULES_IN_H
+
+#include <hs/hs.h>
+
+#include "base/arena.h"
+#include "lib/bounce/rules.h"
+
+enum pattern_kind {
+    PATTERN_MATCH, /* one of these must be there */
+    PATTERN_NEED,  /* all of these must be there */
+    PATTERN_NOT,   /* none of these may be there */
+};
+
+struct pattern {
+    const char *text;
+    enum pattern_kind kind;
+};
+
+/* Names of hosts or codes, as words of one line of the file. */
+struct words {
+    const struct slice *items;
+    size_t count;
+};
+
+struct rule {
+    struct bounce_rule face;
+    size_t first, patterns; /* a range of bounce_rules.patterns */
+    struct words hosts, codes, statuses;
+    unsigned phases; /* 0: any */
+    size_t order;
+};
+
+struct bounce_rules {
+    struct arena *arena;
+    struct rule *rules;
+    size_t count, rules_room;
+    struct pattern *patterns;
+    size_t pattern_count, patterns_room;
+    hs_database_t *database;
+    hs_scratch_t *scratch;
+    uint32_t *seen; /* by pattern: the number of the last question in which it was found */
+    uint32_t round;
+    bool only_shipped; /* nothing but the shipped files was added */
+};
+
+#endif
