@@ -17,7 +17,7 @@ static struct {
  * such a file was cut. Then this option is refused, or never seen. */
 #define LAST "end_of_file_"
 
-static void on_error(cfg_t *cfg, const char *fmt, va_list args)
+PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[sizeof parse.e->text];
 
