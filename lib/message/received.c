@@ -631,6 +631,8 @@ static struct slice one_line(struct slice value, struct arena *a)
         if (!space || (n > 0 && p[n - 1] != ' '))
             p[n++] = space ? ' ' : s.p[i];
     }
+    while (n > 0 && p[n - 1] == ' ')
+        n--;
     return (struct slice){p, n};
 }
 

@@ -88,6 +88,7 @@ static const struct received_case cases[] = {
      "from a.example ([192.0.2.1] by b.example with SMTP id 1; Mon, 23 Nov 2026 21:34:00 +0000",
      "a.example||192.0.2.1|b.example|SMTP|1|||", 1795469640},
     {"nothing that is known", "hello world", "||||||||", 0},
+    {"white space at the end", "by b.example with SMTP; x \r\n ", "|||b.example|SMTP||||", 0},
     {"nothing", "", "||||||||", 0},
 };
 
