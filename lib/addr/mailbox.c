@@ -187,6 +187,16 @@ static bool is_domain_text(struct slice s)
     return true;
 }
 
+/* Only letters and dots, though maybe dots in the wrong places ("a..b"): it stays as its owner has
+ * it. */
+static bool is_plain_local(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] == 0x7f || strchr("()<>[]:;@\\,\"", s.p[i]) != NULL)
+            return false;
+    return true;
+}
+
 /* Ends the element that was being read. */
 static void finish_element(struct parse *p)
 {
@@ -212,7 +222,10 @@ static void finish_element(struct parse *p)
     unquote_words(raw_local, &local);
     m.local = arena_copy(p->a, buf_slice(&local));
     buf_clear(&local);
-    path_local_quoted(m.local, &local);
+    if (is_plain_local(m.local))
+        buf_append(&local, m.local);
+    else
+        path_local_quoted(m.local, &local);
     if (at != SLICE_NONE)
         buf_append_char(&local, '@');
     buf_append(&local, m.domain);
