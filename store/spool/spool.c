@@ -176,9 +176,14 @@ int spool_commit(struct spool *spool, struct err *e)
         settle(spool);
         return 0;
     }
+    spool_rollback(spool);
+    return -1;
+}
+
+void spool_rollback(struct spool *spool)
+{
     drop_all(&spool->finished);
     spool->staged_end = spool->end;
-    return -1;
 }
 
 /* --- questions --- */

@@ -75,6 +75,8 @@ void spool_writer_abort(struct spool_writer **w);
 /* Writes and syncs everything finished since the last commit. On -1 none of these messages is
  * stored and their places are void: answer 452 (`spool_is_full()`: disk full) or 451. */
 MUST_USE int spool_commit(struct spool *spool, struct err *e);
+/* Forgets what was finished since the last commit (the group failed elsewhere). */
+void spool_rollback(struct spool *spool);
 bool spool_is_full(const struct spool *spool); /* the last failure was ENOSPC or EDQUOT */
 bool spool_has_staged(const struct spool *spool);
 
