@@ -4,10 +4,14 @@ static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 struct id id_make(struct id_maker *maker, int64_t unix_ms, uint64_t random)
 {
-    uint64_t now_hi = unix_ms > 0 ? (uint64_t)unix_ms << 16 : 0;
+    uint64_t lane = (uint64_t)(maker->lane % ID_LANES) << 10;
+    uint64_t now_hi = (unix_ms > 0 ? (uint64_t)unix_ms << 16 : 0) | lane;
+    uint64_t next_hi = maker->last_hi + 1;
 
-    /* Over 65,536 ids in one millisecond, or a clock that stepped back: borrow from the future. */
-    maker->last_hi = now_hi > maker->last_hi ? now_hi : maker->last_hi + 1;
+    /* Over 1,024 ids in one millisecond, or a clock that stepped back: borrow from the future. */
+    if ((next_hi & 0xfc00) != lane)
+        next_hi = (((maker->last_hi >> 16) + 1) << 16) | lane;
+    maker->last_hi = now_hi > maker->last_hi ? now_hi : next_hi;
     return (struct id){maker->last_hi, random};
 }
 

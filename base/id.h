@@ -1,6 +1,6 @@
 /* base/id.h -- the one id of a message: 128 bits that sort by time, written in 26 characters.
  *
- *     hi: 48 bits unix milliseconds, 16 bits counter      lo: 64 random bits
+ *     hi: 48 bits unix ms, 6 bits lane, 10 bits counter     lo: 64 random bits
  *
  * The text is Crockford's base32 (0-9 A-Z without I, L, O, U), most significant digit first, as in
  * a ULID, so texts sort like the numbers. `hi` alone is unique within one maker and is the key in
@@ -21,7 +21,9 @@ struct id {
  * that was ever given out (0 at first). */
 struct id_maker {
     uint64_t last_hi;
+    unsigned lane; /* 0 to ID_LANES - 1: makers that run side by side each have their own */
 };
+#define ID_LANES 64
 struct id id_make(struct id_maker *maker, int64_t unix_ms, uint64_t random);
 
 static inline bool id_eq(struct id a, struct id b)

@@ -281,6 +281,11 @@ MUST_USE int ledger_retry(struct ledger *l, struct id id, int64_t now_ms, uint32
 MUST_USE int ledger_drop(struct ledger *l, struct id id, int64_t now_ms, uint32_t *changed_out,
                          uint32_t *busy_out, struct err *e);
 
+/* The same for the messages of a site (at most 10,000 a call) whose next try lies in the future.
+ * `changed_out` counts recipients. */
+MUST_USE int ledger_retry_site(struct ledger *l, uint32_t site, int64_t now_ms,
+                               uint64_t *changed_out, struct err *e);
+
 /* --- keeping house --- */
 
 /* Forgets finished messages received before `before_ms`, with recipients and events; looks at no

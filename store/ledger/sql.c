@@ -101,6 +101,8 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
                         " WHERE site = ? AND due = ? AND message = ? AND part = ?",
     [SQL_MOVE_WORK] = "UPDATE work SET due = ?, event = ?"
                       " WHERE site = ? AND due = ? AND message = ? AND part = ?",
+    [SQL_LATE_WORK] = "SELECT DISTINCT message, low FROM work JOIN message ON id = message"
+                      " WHERE site = ? AND due > ? AND due < ? LIMIT ?",
     [SQL_SET_RECIPIENTS] = "UPDATE recipient SET state = ?, attempts = ?, due = ?, part = ?,"
                            " event = ? WHERE id BETWEEN ? AND ?",
     [SQL_MOVE_RECIPIENTS] = "UPDATE recipient SET due = ?, part = ? WHERE id BETWEEN ? AND ?",

@@ -180,3 +180,33 @@ int ledger_drop(struct ledger *l, struct id id, int64_t now_ms, uint32_t *change
 {
     return grant_all(l, &drop, id, now_ms, changed_out, busy_out, e);
 }
+
+#define RETRY_AT_ONCE 10000 /* messages of one site in one call */
+
+int ledger_retry_site(struct ledger *l, uint32_t site, int64_t now_ms, uint64_t *changed_out,
+                      struct err *e)
+{
+    struct db *db = &l->db;
+    struct id *ids = mem_alloc(RETRY_AT_ONCE * sizeof *ids);
+    enum db_answer answer;
+    size_t n = 0;
+    int result = 0;
+
+    *changed_out = 0;
+    db_bind(db, SQL_LATE_WORK, "iiii", (int64_t)site, now_ms, LEDGER_NEVER, (int64_t)RETRY_AT_ONCE);
+    while ((answer = db_step(db, SQL_LATE_WORK, e)) == DB_ROW && n < RETRY_AT_ONCE) {
+        ids[n++] = (struct id){(uint64_t)db_int(db, SQL_LATE_WORK, 0), /* stored as these */
+                               (uint64_t)db_int(db, SQL_LATE_WORK, 1)};
+    }
+    db_reset(db, SQL_LATE_WORK);
+    if (answer == DB_FAILED)
+        result = -1;
+    for (size_t i = 0; i < n && result == 0; i++) {
+        uint32_t changed = 0;
+
+        result = grant_all(l, &retry, ids[i], now_ms, &changed, NULL, e);
+        *changed_out += changed;
+    }
+    free(ids);
+    return result;
+}

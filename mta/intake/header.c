@@ -1,0 +1,179 @@
+#include "mta/intake/header.h"
+
+#include "base/ascii.h"
+#include "lib/message/date.h"
+#include "lib/message/header.h"
+#include "lib/message/msgid.h"
+
+enum field_use { KEEP, DROP, STREAM, TAG, IDEMPOTENCY };
+
+/* The fields that mean something to us. The first of two names for one thing wins. */
+static const struct {
+    struct slice name;
+    enum field_use use;
+} known_fields[] = {
+    {SLICE_INIT("X-Waybill-Stream"), STREAM},
+    {SLICE_INIT("X-PM-Message-Stream"), STREAM},
+    {SLICE_INIT("X-Waybill-Tag"), TAG},
+    {SLICE_INIT("X-PM-Tag"), TAG},
+    {SLICE_INIT("Idempotency-Key"), IDEMPOTENCY},
+    {SLICE_INIT("X-Waybill-Idempotency-Key"), IDEMPOTENCY},
+    {SLICE_INIT("Bcc"), DROP},
+    {SLICE_INIT("Resent-Bcc"), DROP},
+    {SLICE_INIT("Return-Path"), DROP},
+    {SLICE_INIT("Content-Length"), DROP},
+};
+
+static enum field_use use_of(struct slice name)
+{
+    for (size_t i = 0; i < COUNT(known_fields); i++)
+        if (slice_eq_nocase(name, known_fields[i].name))
+            return known_fields[i].use;
+    return KEEP;
+}
+
+/* A word that a peer chose, made harmless for a structured field: no comment, quote or line end. */
+static void append_word(struct buf *out, struct slice word)
+{
+    for (size_t i = 0; i < word.n && i < 255; i++) {
+        char c = word.p[i];
+        bool fine = ascii_is_alnum(c) || strchr(".-_:[]/+@=", c) != NULL;
+
+        buf_append_char(out, fine && c != '\0' ? c : '?');
+    }
+}
+
+static void write_received(const struct intake_origin *o, struct buf *out)
+{
+    buf_append_text(out, "Received: ");
+    if (!o->hide_client) {
+        buf_append_text(out, "from ");
+        append_word(out, o->helo.n > 0 ? o->helo : SLICE("unknown"));
+        buf_append_text(out, " ([");
+        append_word(out, o->client_ip);
+        buf_append_text(out, "])\r\n\t");
+    }
+    buf_append_text(out, "by ");
+    append_word(out, o->hostname);
+    buf_append_text(out, " (Waybill) with ");
+    append_word(out, o->protocol);
+    buf_append_text(out, " id ");
+    append_word(out, o->id);
+    if (o->tls.n > 0) {
+        buf_append_text(out, "\r\n\t(");
+        for (size_t i = 0; i < o->tls.n; i++) /* OpenSSL's own words and one space */
+            buf_append_char(out, o->tls.p[i]);
+        buf_append_char(out, ')');
+    }
+    if (o->recipient.n > 0 && slice_find(o->recipient, '\r') == SLICE_NONE) {
+        buf_append_text(out, "\r\n\tfor <");
+        buf_append(out, o->recipient); /* path_parse() let it through: no brackets, no controls */
+        buf_append_char(out, '>');
+    }
+    buf_append_text(out, ";\r\n\t");
+    date_format(o->unix_s, 0, out);
+    buf_append_text(out, "\r\n");
+}
+
+static struct slice summary(struct slice value, struct arena *a)
+{
+    return slice_sub(header_unfolded(value, a), 0, INTAKE_SUMMARY_BYTES);
+}
+
+/* Notes what the field says; returns whether it travels on. */
+static bool read_field(const struct field *f, struct arena *a, struct intake_header *found)
+{
+    switch (use_of(f->name)) {
+    case KEEP:
+        break;
+    case DROP:
+        return false;
+    case STREAM:
+        if (found->stream.n == 0)
+            found->stream = summary(f->value, a);
+        return false;
+    case TAG:
+        if (found->tag.n == 0)
+            found->tag = summary(f->value, a);
+        return false;
+    case IDEMPOTENCY:
+        if (found->idempotency_key.n == 0)
+            found->idempotency_key = header_unfolded(f->value, a);
+        return false;
+    }
+    if (slice_eq_nocase(f->name, SLICE("Received")))
+        found->hops++;
+    else if (slice_eq_nocase(f->name, SLICE("Message-ID")) && found->message_id.n == 0)
+        found->message_id = summary(f->value, a);
+    else if (slice_eq_nocase(f->name, SLICE("From")) && found->from.n == 0)
+        found->from = summary(f->value, a);
+    else if (slice_eq_nocase(f->name, SLICE("Subject")) && found->subject.n == 0)
+        found->subject = summary(f->value, a);
+    return true;
+}
+
+/* Copies the kept fields; neighbours go in one piece. */
+static void copy_fields(const struct header *h, struct arena *a, struct buf *out,
+                        struct intake_header *found, bool *has_date)
+{
+    struct slice run = {NULL, 0};
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct field *f = &h->fields[i];
+
+        if (slice_eq_nocase(f->name, SLICE("Date")))
+            *has_date = true;
+        if (!read_field(f, a, found)) {
+            buf_append(out, run);
+            run = (struct slice){NULL, 0};
+        } else if (run.n > 0 && run.p + run.n == f->raw.p) {
+            run.n += f->raw.n;
+        } else {
+            buf_append(out, run);
+            run = f->raw;
+        }
+    }
+    buf_append(out, run);
+    if (out->n > 0 && out->p[out->n - 1] != '\n')
+        buf_append_text(out, "\r\n"); /* the last line had no end: mail without a body */
+}
+
+static void add_missing(const struct intake_origin *o, bool has_date, struct arena *a,
+                        struct buf *out, struct intake_header *found)
+{
+    if (found->message_id.n == 0) {
+        found->message_id =
+            arena_printf(a, "<%.*s@%.*s>", SLICE_ARG(o->id), SLICE_ARG(o->hostname));
+        buf_append_text(out, "Message-ID: ");
+        buf_append(out, found->message_id);
+        buf_append_text(out, "\r\n");
+    } else {
+        found->message_id_problem = msgid_check(found->message_id).reason;
+    }
+    if (!has_date) {
+        buf_append_text(out, "Date: ");
+        date_format(o->unix_s, 0, out);
+        buf_append_text(out, "\r\n");
+    }
+}
+
+int intake_header_edit(struct slice header, const struct intake_origin *origin, struct arena *a,
+                       struct buf *out, struct intake_header *found_out, struct err *e)
+{
+    struct header h;
+    bool has_date = false;
+    size_t start = out->n;
+
+    *found_out = (struct intake_header){0};
+    if (header_parse(header, NULL, a, &h, e) < 0)
+        return -1;
+    write_received(origin, out);
+    found_out->received_bytes = out->n - start;
+    copy_fields(&h, a, out, found_out, &has_date);
+    add_missing(origin, has_date, a, out, found_out);
+    if (found_out->hops > INTAKE_HOPS_MAX)
+        return err_set(e, ERR_LIMIT, "Routing loop: %zu Received fields on board", found_out->hops);
+    if (out->full)
+        return err_set(e, ERR_LIMIT, "The header is larger than %zu bytes", out->max);
+    return 0;
+}

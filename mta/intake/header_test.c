@@ -1,0 +1,93 @@
+/* What is added to, taken out of and read from the header of a mail that comes in. */
+#include "base/test.h"
+
+#include "mta/intake/header.h"
+
+static const struct intake_origin origin = {
+    .hostname = SLICE_INIT("mx.example.org"),
+    .helo = SLICE_INIT("app(1)\r\nX: y"),
+    .client_ip = SLICE_INIT("192.0.2.7"),
+    .protocol = SLICE_INIT("ESMTP"),
+    .id = SLICE_INIT("01JDEXAMPLE0000000000000AB"),
+    .recipient = SLICE_INIT("b@example.net"),
+    .unix_s = 1795471200,
+};
+
+#define RECEIVED                                                                                   \
+    "Received: from app?1???X:?y ([192.0.2.7])\r\n\tby mx.example.org (Waybill) with ESMTP id "    \
+    "01JDEXAMPLE0000000000000AB\r\n\tfor <b@example.net>;\r\n\tMon, 23 Nov 2026 22:00:00 "         \
+    "+0000\r\n"
+#define DATED "Date: Tue, 24 Nov 2026 01:00:00 +0000\r\n"
+
+struct edit {
+    const char *name, *header, *edited, *stream, *tag, *message_id;
+};
+
+static const struct edit edits[] = {
+    {"a complete header only gets a Received field",
+     "From: a@x.example\r\n" DATED "Message-ID: <1@x.example>\r\nSubject: a\r\n b\r\n",
+     RECEIVED "From: a@x.example\r\n" DATED "Message-ID: <1@x.example>\r\nSubject: a\r\n b\r\n", "",
+     "", "<1@x.example>"},
+    {"our own fields are read and taken out, Bcc is taken out",
+     "X-Waybill-Stream: news\r\nFrom: a@x.example\r\nBcc: c@x.example,\r\n d@x.example\r\n" DATED
+     "X-PM-Tag: welcome\r\nX-PM-Message-Stream: other\r\nMessage-ID: <1@x.example>\r\n",
+     RECEIVED "From: a@x.example\r\n" DATED "Message-ID: <1@x.example>\r\n", "news", "welcome",
+     "<1@x.example>"},
+    {"a missing Message-ID and Date are made", "From: a@x.example\r\n",
+     RECEIVED "From: a@x.example\r\nMessage-ID: <01JDEXAMPLE0000000000000AB@mx.example.org>\r\n"
+              "Date: Mon, 23 Nov 2026 22:00:00 +0000\r\n",
+     "", "", "<01JDEXAMPLE0000000000000AB@mx.example.org>"},
+    {"a malformed Message-ID is kept", "Message-ID: no brackets\r\n" DATED,
+     RECEIVED "Message-ID: no brackets\r\n" DATED, "", "", "no brackets"},
+    {"a header without a final line end gets one", DATED "Message-ID: <1@x.example>",
+     RECEIVED DATED "Message-ID: <1@x.example>\r\n", "", "", "<1@x.example>"},
+};
+
+static void run_edit(void **state)
+{
+    const struct edit *c = *state;
+    struct arena *a = arena_create(100000);
+    struct intake_header found;
+    struct buf out;
+    struct err e;
+
+    buf_init(&out, 100000);
+    assert_int_equal(intake_header_edit(slice_of(c->header), &origin, a, &out, &found, &e), 0);
+    buf_append_char(&out, '\0');
+    assert_string_equal(out.p, c->edited);
+    assert_true(slice_eq(found.stream, slice_of(c->stream)));
+    assert_true(slice_eq(found.tag, slice_of(c->tag)));
+    assert_true(slice_eq(found.message_id, slice_of(c->message_id)));
+    buf_finish(&out);
+    arena_destroy(&a);
+}
+
+static void a_mail_in_a_loop_is_refused(void **state)
+{
+    struct arena *a = arena_create(1000000);
+    struct intake_header found;
+    struct buf out, in;
+    struct err e;
+    (void)state;
+
+    buf_init(&out, 100000);
+    buf_init(&in, 100000);
+    for (int i = 0; i <= INTAKE_HOPS_MAX; i++)
+        buf_append_text(&in, "Received: by x; Tue, 24 Nov 2026 01:00:00 +0000\r\n");
+    assert_int_equal(intake_header_edit(buf_slice(&in), &origin, a, &out, &found, &e), -1);
+    assert_int_equal(e.code, ERR_LIMIT);
+    buf_finish(&in);
+    buf_finish(&out);
+    arena_destroy(&a);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[COUNT(edits) + 1];
+
+    for (size_t i = 0; i < COUNT(edits); i++)
+        tests[i] =
+            (struct CMUnitTest){edits[i].name, run_edit, NULL, NULL, (void *)(uintptr_t)&edits[i]};
+    tests[COUNT(edits)] = (struct CMUnitTest)cmocka_unit_test(a_mail_in_a_loop_is_refused);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

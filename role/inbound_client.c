@@ -1,0 +1,350 @@
+/* One client connection: bytes to the SMTP engine, its questions to policy, its replies back. */
+#include "mta/event/options.h"
+#include "role/inbound_in.h"
+
+#define ENVELOPE_MAX_BYTES (512u * 1024u) /* of all recipients of one message */
+#define QUEUE_PENDING_MAX (8u << 20)      /* beyond this, bodies wait in the kernel */
+
+static void forget_envelope(struct client *c)
+{
+    if (c->message != NULL)
+        message_abandon(c->message);
+    c->message = NULL;
+    arena_destroy(&c->envelope);
+    free(c->recipients);
+    c->recipients = NULL;
+    c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
+    c->sender_path = SLICE("");
+    c->sender = (struct smtp_sender){0};
+}
+
+void client_destroy(struct client *c)
+{
+    struct inbound *in = c->inbound;
+    uintptr_t count;
+
+    forget_envelope(c);
+    count = (uintptr_t)map_get(in->per_address, slice_of(c->ip));
+    if (count > 1)
+        (void)map_put(in->per_address, slice_of(c->ip), (void *)(count - 1));
+    else
+        (void)map_remove(in->per_address, slice_of(c->ip));
+    list_remove(&c->link);
+    in->client_n--;
+    metric_change(in->env.metrics, METRIC_connections_open, -1);
+    smtp_server_destroy(&c->server);
+    stream_close(&c->stream);
+    free(c);
+}
+
+static void flush(struct client *c)
+{
+    struct slice out = smtp_server_output(c->server);
+
+    if (out.n == 0)
+        return;
+    stream_write(c->stream, out);
+    smtp_server_sent(c->server, out.n);
+}
+
+static void say(struct client *c, unsigned code, const char *enhanced, const char *text)
+{
+    smtp_server_answer(c->server, (struct smtp_reply){code, enhanced, text});
+}
+
+/* --- questions --- */
+
+static void on_login(struct client *c, const struct smtp_login *login)
+{
+    struct slice stream;
+
+    if (logins_check(c->inbound->logins, login->user, login->password, &stream)) {
+        c->may_relay = true;
+        say(c, 235, "2.7.0", "Welcome");
+    } else {
+        log_info(c->inbound->env.log, "inbound.login_failed", LOG_STRING("client", c->ip),
+                 LOG_TEXT("login", slice_sub(login->user, 0, 100)));
+        say(c, 535, "5.7.8", "Name or password is wrong");
+    }
+}
+
+static void on_sender(struct client *c, const struct smtp_sender *sender)
+{
+    const struct inbound *in = c->inbound;
+
+    forget_envelope(c);
+    if (in->queue == NULL) {
+        say(c, 451, "4.3.0", "The queue is restarting; try again later");
+        return;
+    }
+    if (!c->may_relay) {
+        say(c, 550, "5.7.1", "Relaying denied: log in first, or send from an allowed network");
+        return;
+    }
+    c->envelope = arena_create(ENVELOPE_MAX_BYTES + 4096);
+    c->sender = *sender;
+    c->sender_path = arena_copy(c->envelope, sender->path);
+    c->sender.path = c->sender_path;
+    c->sender.envelope_id = arena_copy(c->envelope, sender->envelope_id);
+    c->sender.auth = SLICE("");
+    say(c, 250, "2.1.0", "Ok");
+}
+
+static void on_recipient(struct client *c, const struct smtp_recipient *r)
+{
+    struct msg_envelope_recipient *to;
+    char options_room[1024];
+    struct buf options = {
+        .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
+
+    if (slice_find_last(r->path, '@') == SLICE_NONE) {
+        say(c, 550, "5.1.3", "An address needs a domain here");
+        return;
+    }
+    options_write_recipient(r, &options);
+    c->envelope_bytes += r->path.n + options.n + 16;
+    if (c->envelope_bytes > ENVELOPE_MAX_BYTES) {
+        say(c, 452, "4.5.3", "Too many recipients for one message");
+        return;
+    }
+    if (c->recipient_n == c->recipient_cap) {
+        c->recipient_cap = c->recipient_cap == 0 ? 4 : c->recipient_cap * 2;
+        c->recipients = mem_resize(c->recipients, c->recipient_cap * sizeof *c->recipients);
+    }
+    to = &c->recipients[c->recipient_n++];
+    *to = (struct msg_envelope_recipient){.n = (uint32_t)c->recipient_n};
+    to->address = arena_copy(c->envelope, r->path);
+    to->options = arena_copy(c->envelope, buf_slice(&options));
+    say(c, 250, "2.1.5", "Ok");
+}
+
+static void on_data(struct client *c)
+{
+    if (c->inbound->queue == NULL) {
+        say(c, 451, "4.3.0", "The queue is restarting; try again later");
+        return;
+    }
+    c->message = message_begin(c);
+    stream_set_deadline(c->stream, c->inbound->conf->inbound_message_timeout_ms);
+    say(c, 354, NULL, "Go ahead, end with a dot on a line by itself");
+}
+
+/* Returns false when the body has to wait: the queue does not keep up. */
+static bool on_body(struct client *c, struct slice bytes)
+{
+    const struct inbound *in = c->inbound;
+
+    if (in->queue != NULL && bus_pending(in->queue) > QUEUE_PENDING_MAX) {
+        c->waits_for_queue = true;
+        return false;
+    }
+    if (c->message != NULL)
+        message_body(c->message, bytes);
+    smtp_server_body_taken(c->server);
+    return true;
+}
+
+static void on_end(struct client *c)
+{
+    stream_set_deadline(c->stream, 0);
+    if (c->message == NULL) {
+        say(c, 451, "4.3.0", "The queue is restarting; try again later");
+        return;
+    }
+    message_end(c->message);
+}
+
+/* Answers what can be answered now. False: a question stands, nothing more may be read. */
+static bool serve_questions(struct client *c)
+{
+    struct smtp_ask ask = smtp_server_ask(c->server);
+
+    switch (ask.kind) {
+    case SMTP_ASK_NOTHING:
+        return true;
+    case SMTP_ASK_HELO:
+        say(c, 250, NULL, "");
+        return true;
+    case SMTP_ASK_TLS:
+        flush(c);
+        stream_start_tls_server(c->stream, c->inbound->tls, 0);
+        return false;
+    case SMTP_ASK_AUTH:
+        on_login(c, ask.login);
+        return true;
+    case SMTP_ASK_SENDER:
+        on_sender(c, ask.sender);
+        return true;
+    case SMTP_ASK_RECIPIENT:
+        on_recipient(c, ask.recipient);
+        return true;
+    case SMTP_ASK_DATA:
+        on_data(c);
+        return true;
+    case SMTP_ASK_BODY:
+        return on_body(c, ask.value);
+    case SMTP_ASK_END:
+        if (c->message == NULL || c->message->received_us == 0)
+            on_end(c);
+        return smtp_server_ask(c->server).kind == SMTP_ASK_NOTHING;
+    }
+    return true;
+}
+
+/* --- the stream --- */
+
+static size_t on_bytes(void *ctx, struct slice in)
+{
+    struct client *c = ctx;
+    size_t all = in.n;
+
+    while (serve_questions(c)) {
+        if (c->message != NULL && !smtp_server_in_transaction(c->server))
+            forget_envelope(c); /* RSET, EHLO, too large, a bare line end */
+        if (in.n == 0 || smtp_server_is_closed(c->server))
+            break;
+        in = slice_from(in, smtp_server_recv(c->server, in));
+    }
+    flush(c);
+    if (smtp_server_is_closed(c->server)) {
+        client_destroy(c);
+        return all;
+    }
+    return all - in.n;
+}
+
+static void on_drained(void *ctx)
+{
+    (void)ctx; /* replies wait in the stream; its ceiling ends a client that never reads */
+}
+
+static void on_tls(void *ctx)
+{
+    struct client *c = ctx;
+
+    smtp_server_tls_started(c->server);
+    flush(c);
+    stream_resume(c->stream);
+}
+
+static void on_open(void *ctx)
+{
+    struct client *c = ctx;
+
+    flush(c);
+}
+
+static void on_timeout(void *ctx)
+{
+    struct client *c = ctx;
+
+    smtp_server_timeout(c->server);
+    flush(c);
+    client_destroy(c);
+}
+
+static void on_closed(void *ctx, enum stream_end end, const struct err *why)
+{
+    struct client *c = ctx;
+
+    log_debug(c->inbound->env.log, "inbound.closed", LOG_STRING("client", c->ip),
+              LOG_STRING("end", stream_end_name(end)), LOG_ERR(why));
+    client_destroy(c);
+}
+
+static const struct stream_handlers handlers = {
+    .on_open = on_open,
+    .on_data = on_bytes,
+    .on_drained = on_drained,
+    .on_tls = on_tls,
+    .on_timeout = on_timeout,
+    .on_closed = on_closed,
+};
+
+/* May this address relay, and may it connect at all? */
+static const char *admit(struct inbound *in, struct client *c)
+{
+    uintptr_t count = (uintptr_t)map_get(in->per_address, slice_of(c->ip));
+
+    (void)map_put(in->per_address, slice_of(c->ip), (void *)(count + 1));
+    if (in->client_n > (size_t)in->conf->connections_max)
+        return "Too many connections; try again later";
+    if (count + 1 > (uintptr_t)in->conf->connections_per_client_max)
+        return "Too many connections from your address; try again later";
+    return NULL;
+}
+
+void client_accept(struct door *door, const struct accepted *accepted)
+{
+    struct inbound *in = door->inbound;
+    struct client *c = mem_alloc(sizeof *c);
+    const char *refusal;
+
+    c->inbound = in;
+    c->door = door;
+    c->stream = stream_accept(in->streams, accepted, door->conf->proxy, &handlers, c);
+    c->server = smtp_server_create(&door->settings);
+    if (stream_peer(c->stream)->unix_path != NULL)
+        (void)snprintf(c->ip, sizeof c->ip, "127.0.0.1");
+    else
+        (void)ip6_text(stream_peer(c->stream)->ip, c->ip);
+    list_append(&in->clients, &c->link);
+    in->client_n++;
+    metric_add(in->env.metrics, METRIC_connections_total, 1);
+    metric_change(in->env.metrics, METRIC_connections_open, 1);
+    c->may_relay = stream_peer(c->stream)->unix_path != NULL ||
+                   conf_networks_hold(&in->conf->relay_networks, stream_peer(c->stream)->ip);
+    refusal = admit(in, c);
+    if (refusal != NULL) {
+        metric_add(in->env.metrics, METRIC_connections_refused_total, 1);
+        smtp_server_close(c->server, (struct smtp_reply){421, "4.7.0", refusal});
+        flush(c);
+        client_destroy(c);
+        return;
+    }
+    stream_set_idle(c->stream, in->conf->inbound_command_timeout_ms);
+    if (door->conf->tls == CONF_TLS_IMPLICIT)
+        stream_start_tls_server(c->stream, in->tls, 0);
+    else if (!door->conf->proxy)
+        flush(c);
+}
+
+/* --- answers from other roles --- */
+
+static void go_on(struct client *c)
+{
+    flush(c);
+    if (smtp_server_is_closed(c->server)) {
+        client_destroy(c);
+        return;
+    }
+    stream_resume(c->stream);
+}
+
+void client_answer_end(struct client *c, unsigned code, const char *enhanced, const char *text)
+{
+    if (smtp_server_ask(c->server).kind != SMTP_ASK_END)
+        return;
+    say(c, code, enhanced, text);
+    forget_envelope(c);
+    if (c->inbound->stopping)
+        smtp_server_shutdown(c->server);
+    go_on(c);
+}
+
+void client_resume(struct client *c)
+{
+    if (!c->waits_for_queue)
+        return;
+    c->waits_for_queue = false;
+    go_on(c);
+}
+
+void client_shut(struct client *c)
+{
+    if (c->message != NULL)
+        return; /* it is answered first */
+    smtp_server_shutdown(c->server);
+    flush(c);
+    client_destroy(c);
+}

@@ -1,0 +1,139 @@
+/* role/inbound_in.h -- the inbound role's insides: clients on one side, queue and keys on the
+ * other.
+ *
+ *     stream --> inbound_client.c (SMTP session, policy) --> inbound_message.c (header, digest,
+ *                                                            signing, hand-over to the queue)
+ *     inbound.c: listeners, buses, who waits for which answer */
+#ifndef ROLE_INBOUND_IN_H
+#define ROLE_INBOUND_IN_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "lib/crypt/hash.h"
+#include "lib/dkim/sign.h"
+#include "lib/smtp/server.h"
+#include "mta/intake/header.h"
+#include "role/logins.h"
+#include "role/messages.h"
+#include "role/role.h"
+#include "rt/stream/stream.h"
+
+#define SIGNERS_MAX DKIM_SIGNER_SIGNATURES_MAX
+
+struct client;
+struct message;
+
+struct known_key {
+    char *domain, *selector;
+    enum dkim_algorithm algorithm;
+};
+
+/* A listening socket and the settings of its section. */
+struct door {
+    struct inbound *inbound;
+    const struct conf_listener *conf;
+    struct listener *listener;
+    struct smtp_server_settings settings;
+};
+
+struct inbound {
+    struct role_env env;
+    const struct conf *conf;
+    char hostname[256];
+    struct bus *queue, *keys;
+    struct streams *streams;
+    struct tls_context *tls;
+    struct logins *logins;
+    struct door *doors;
+    size_t door_n;
+    struct list clients;
+    size_t client_n;
+    struct map *per_address; /* address -> count */
+    struct map *waiting;     /* txn -> message that waits for keys or queue */
+    struct known_key *known;
+    size_t known_n;
+    bool keys_are_known;
+    struct list idle_signers; /* of signer_link */
+    struct crypt_hash *hash;  /* for one-shot digests */
+    struct arena *arena;
+    struct id_maker ids;
+    uint64_t next_txn;
+    struct loop_timer stop_timer;
+    bool stopping, stopped;
+};
+
+/* A signer that is used by one message after the other. */
+struct signer_link {
+    struct list link;
+    struct dkim_signer *signer;
+};
+
+/* --- inbound_client.c: one connection --- */
+
+struct client {
+    struct list link;
+    struct inbound *inbound;
+    struct door *door;
+    struct stream *stream;
+    struct smtp_server *server;
+    struct message *message;  /* of the transaction that is open; NULL before the first RCPT */
+    struct slice sender_path; /* of MAIL, in `envelope` */
+    struct arena *envelope;   /* lives as long as the transaction */
+    struct smtp_sender sender;
+    struct msg_envelope_recipient *recipients;
+    size_t recipient_n, recipient_cap, envelope_bytes;
+    char ip[IP6_TEXT_MAX];
+    bool may_relay, waits_for_queue;
+};
+void client_accept(struct door *door, const struct accepted *accepted);
+void client_destroy(struct client *c);
+/* The answer to the final dot. */
+void client_answer_end(struct client *c, unsigned code, const char *enhanced, const char *text);
+void client_resume(struct client *c); /* the queue takes body bytes again */
+void client_shut(struct client *c);   /* we stop: 421 unless a message is on its way */
+
+/* --- inbound_message.c: one message --- */
+
+enum message_state {
+    MESSAGE_HEADER,  /* collecting the header */
+    MESSAGE_BODY,    /* the header is edited, the body streams through */
+    MESSAGE_REFUSED, /* `refusal` is the answer to the final dot */
+    MESSAGE_SIGNING, /* the keys role has the digests */
+    MESSAGE_STORING, /* the queue role has it */
+};
+
+struct message {
+    struct client *client; /* NULL: it went away */
+    struct inbound *inbound;
+    enum message_state state;
+    uint64_t txn;
+    struct id id;
+    struct buf header; /* as received, until it is complete */
+    struct buf head;   /* as it will be sent */
+    struct buf body;   /* not handed to the queue yet */
+    bool pieces_sent;
+    struct arena *arena;
+    struct intake_header found;
+    struct slice stream;
+    struct crypt_hash *digest;
+    struct signer_link *signer;
+    struct dkim_sign_spec specs[SIGNERS_MAX];
+    size_t spec_n;
+    struct smtp_reply refusal;
+    char refusal_text[256];
+    int64_t received_us;
+    struct loop_timer budget;
+};
+struct message *message_begin(struct client *c);
+void message_destroy(struct message *m);
+void message_body(struct message *m, struct slice bytes);
+/* The final dot was read. Ends in client_answer_end(), maybe at once. */
+void message_end(struct message *m);
+void message_signatures(struct message *m, const struct msg_signatures *answer);
+void message_accepted(struct message *m, const struct msg_accepted *answer);
+/* The client went away, or RSET. */
+void message_abandon(struct message *m);
+void message_keys_gone(struct message *m);
+void message_queue_gone(struct message *m);
+
+#endif

@@ -1,0 +1,135 @@
+/* role/queue_in.h -- the queue role's insides: the one writer of spool and ledger.
+ *
+ *     inbound --submit--> queue_intake.c --+                        +--> accepted --> inbound
+ *     outbound --dot, outcome--> queue_send.c --> group --commit--> +--> dot_granted, deliver
+ *     people --control--> queue_control.c -+     (queue.c)          +--> control_answer
+ *
+ * Everything that one turn of the loop brings goes into one group: spool first, ledger second,
+ * answers third. What a failed group held is refused (mail) or kept and written again (outcomes).
+ */
+#ifndef ROLE_QUEUE_IN_H
+#define ROLE_QUEUE_IN_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "mta/schedule/schedule.h"
+#include "role/messages.h"
+#include "role/role.h"
+#include "store/ledger/ledger.h"
+#include "store/spool/spool.h"
+
+#define SEGMENTS_HELD 64 /* descriptors of the spool that an outbound process keeps */
+
+struct queue;
+
+/* A bus to another role. */
+struct queue_link {
+    struct queue *queue;
+    enum role_kind kind;
+    unsigned index;
+    struct bus *bus;                  /* NULL: that process is not there now */
+    uint64_t segments[SEGMENTS_HELD]; /* outbound: the descriptors it holds, newest overwrites */
+    unsigned segment_next;
+    struct map *writers; /* inbound: txn -> spool_writer of a body that streams in */
+};
+
+/* A reply that waits for the commit. */
+struct pending_accept {
+    unsigned link;
+    uint64_t txn, received_us;
+    struct id id;
+    bool duplicate;
+    size_t recipients;
+    uint64_t bytes;
+};
+struct pending_dot {
+    unsigned link;
+    uint64_t attempt;
+};
+
+/* A taken unit: in the schedule's ready list, or in an outbound process's hands. */
+struct job {
+    struct schedule_unit unit;
+    const struct ledger_unit *work;
+    uint64_t attempt; /* 0: not dispatched */
+    unsigned link;
+    bool dot_granted; /* since then, no outcome means `unknown` */
+    uint64_t segment;
+    struct slice frame; /* the deliver message, encoded; its first 8 bytes are the attempt */
+    size_t site_n;
+    char site[];
+};
+
+/* What the commit makes true. */
+struct pending_done {
+    struct job *job;
+    bool site_down;
+    int64_t due_ms; /* of what is left of it; LEDGER_NEVER: nothing */
+};
+
+struct queue {
+    struct role_env env;
+    const struct conf *conf;
+    struct spool *spool;
+    struct ledger *ledger;
+    struct schedule *schedule;
+    struct queue_link inbound[ROLE_COPIES_MAX], outbound[ROLE_COPIES_MAX];
+    unsigned outbound_n;
+    struct arena *arena;  /* of one message that is being decoded */
+    struct map *sites;    /* name -> struct site_entry */
+    struct map *attempts; /* attempt -> job */
+    uint64_t next_attempt;
+    char spool_dir[512];
+
+    /* the group that is open */
+    bool in_group, spoiled;
+    struct pending_accept *accepts;
+    size_t accept_n, accept_cap;
+    struct pending_dot *dots;
+    size_t dot_n, dot_cap;
+    struct pending_done *dones;
+    size_t done_n, done_cap;
+    struct job **fresh; /* new units, to be scheduled after the commit */
+    size_t fresh_n, fresh_cap;
+    struct buf facts; /* outcome messages of this group, to be written again if it fails */
+
+    struct loop_hook commit_hook;
+    struct loop_timer wake;  /* for the schedule */
+    struct loop_timer house; /* retention, checkpoints, disk space */
+    struct control *control;
+    uint64_t random_state;
+    bool stopping, disk_low, facts_waiting;
+};
+
+/* queue.c */
+void queue_open_group(struct queue *q); /* begins one if none is open; may set `spoiled` */
+uint64_t queue_random(struct queue *q);
+void queue_grow(void *array, size_t *cap, size_t need, size_t size); /* array: pointer to pointer */
+void queue_run_schedule(struct queue *q);
+
+/* queue_intake.c */
+void queue_take_piece(struct queue *q, struct queue_link *from, struct slice payload);
+void queue_take_submit(struct queue *q, struct queue_link *from, struct slice payload);
+void queue_take_abandon(struct queue *q, struct queue_link *from, struct slice payload);
+void queue_forget_pieces(struct queue_link *link);
+
+/* queue_send.c */
+extern const struct schedule_ports queue_schedule_ports; /* ctx is filled in by queue.c */
+struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
+                           const struct ledger_message *message,
+                           const struct ledger_recipient *recipients, size_t n, struct slice site);
+void queue_free_job(struct job **job);
+void queue_take_dot(struct queue *q, struct queue_link *from, struct slice payload);
+/* `payload` is an encoded outcome. False: it could not be written now, keep it. */
+void queue_take_outcome(struct queue *q, struct slice payload);
+void queue_lost_outbound(struct queue *q, unsigned link);
+struct slice queue_site_of(struct queue *q, struct slice domain, struct buf *scratch);
+uint32_t queue_site_number(struct queue *q, struct slice site, struct err *e);
+struct ledger_verdict queue_judge_dangling(void *ctx, const struct ledger_dangling *d);
+
+/* queue_control.c */
+struct control *queue_control_create(struct queue *q, int fd);
+void queue_control_destroy(struct control **c);
+void queue_control_committed(struct control *c, bool good);
+
+#endif
