@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
+#include "app/compare_ledger.h"
 #include "app/compare_text.h"
 #include "app/mailbox_reader.h"
 
@@ -61,6 +62,20 @@ static bool any_copies(const struct compare_report *r)
     return false;
 }
 
+/* Whether the ledger was there is no matter for the answer unless it was asked for. */
+static void join_ledger(struct job *job, const struct compare_report *report, const char *path,
+                        const char *config)
+{
+    struct ledger_reader *reader = compare_ledger_open(path, config);
+    struct err e = {0};
+
+    if (reader == NULL)
+        return;
+    if (compare_ledger_join(job->compare, report->groups, report->count, reader, &e) != 0)
+        cli_die("%s", e.text);
+    ledger_reader_close(&reader);
+}
+
 static const struct cli_usage usage = {
     "FILE...", "which messages are copies of one, where their paths part, who copied and why",
     "FILE is an .eml file, an mbox, a Maildir or any folder, a .zip, .tar or .gz of these, or - .\n"
@@ -68,14 +83,18 @@ static const struct cli_usage usage = {
     "A mail that was forwarded inline has lost its path. To export the original: Gmail \"Download\n"
     "message\"; Outlook \"Save as\" .eml or forward as attachment; Apple Mail \"Save As\", Raw\n"
     "Message Source; Thunderbird \"Save As\" .eml.\n\n"
+    "On the server that sent the mail, its ledger joins in: the attempt whose reply was lost.\n\n"
     "Exit status: 0 no copies, 1 copies found, 2 unreadable input."};
 
 int cmd_compare(int argc, char **argv)
 {
     bool as_json = false, as_html = false;
+    const char *ledger = NULL, *config = NULL;
     const struct cli_option options[] = {
         CLI_JSON(&as_json),
         CLI_FLAG("html", &as_html, "print a web page that stands alone, to mail to a colleague"),
+        CLI_TEXT("ledger", &ledger, "PATH", "our own ledger (a file, or the data directory)"),
+        CLI_TEXT("config", &config, "FILE", "the settings that tell where the ledger is"),
     };
     int files = cli_parse(&usage, options, COUNT(options), argc, argv);
     struct job job = {.compare = compare_create(SUMMARIES_MAX),
@@ -100,6 +119,7 @@ int cmd_compare(int argc, char **argv)
     report.messages = compare_count(job.compare);
     if (compare_finish(job.compare, &report.groups, &report.count, &e) != 0)
         cli_die("%s", e.text);
+    join_ledger(&job, &report, ledger, config);
     buf_init(&out, OUTPUT_MAX);
     const struct compare_output to = {&out, flush};
     if (as_json)

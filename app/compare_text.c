@@ -4,10 +4,12 @@
 #include "app/trace_text.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "lib/trace/own.h"
 #include "lib/trace/path.h"
 
 #define GROUPS_SHOWN 50
 #define COPIES_SHOWN 8
+#define EVENTS_SHOWN 20
 #define FLUSH_BYTES (1u << 20)
 
 static void maybe_flush(struct compare_output to)
@@ -54,6 +56,21 @@ static void json_diverge(struct json *j, const struct aligned_copy *c)
     json_end(j);
 }
 
+static void json_own(struct json *j, const struct own_event *ev)
+{
+    json_object(j);
+    json_member_text(j, "id", ev->id);
+    json_member_int(j, "time_ms", ev->time_ms);
+    json_member_text(j, "event", ev->name);
+    json_member_text(j, "recipients", ev->recipients);
+    json_member_text(j, "host", ev->host);
+    json_member_text(j, "ip", ev->ip);
+    json_member_int(j, "reply_code", ev->reply_code);
+    json_member_text(j, "text", ev->text);
+    json_member_int(j, "dot_ms", ev->dot_ms);
+    json_end(j);
+}
+
 static void json_group(struct json *j, const struct compare_group *g)
 {
     json_object(j);
@@ -79,6 +96,12 @@ static void json_group(struct json *j, const struct compare_group *g)
     json_member_or_null(j, "advice", g->advice);
     json_member_bool(j, "by_content", g->is_by_content);
     json_member_bool(j, "collision", g->is_collision);
+    json_member_bool(j, "confirmed_by_ledger", g->is_confirmed);
+    json_key(j, "ledger");
+    json_array(j);
+    for (size_t i = 0; i < g->own_count; i++)
+        json_own(j, &g->own[i]);
+    json_end(j);
     json_end(j);
 }
 
@@ -292,6 +315,40 @@ static void copies_text(const struct compare_group *g, struct buf *out)
         buf_printf(out, "           and %zu more\n", g->count - COPIES_SHOWN);
 }
 
+/* "22:00:02.123  unknown    by mx.b.example [192.0.2.2]: timed out", without its label. */
+static void own_line(const struct own_event *ev, void (*append)(struct buf *out, struct slice s),
+                     struct buf *out)
+{
+    date_format_short(ev->time_ms / 1000, out);
+    buf_printf(out, ".%03d  ", (int)(ev->time_ms % 1000)); /* below 1000 */
+    append(out, ev->id);
+    buf_printf(out, "  %-9.*s", SLICE_ARG(ev->name));
+    if (ev->host.n > 0 || ev->ip.n > 0) {
+        bool is_client = ev->kind == OWN_ACCEPTED || ev->kind == OWN_REPEATED;
+        buf_append_text(out, is_client ? " from " : " by ");
+        append(out, ev->host.n > 0 ? ev->host : ev->ip);
+    }
+    if (ev->reply_code > 0 || ev->text.n > 0)
+        buf_append_text(out, ": ");
+    if (ev->reply_code > 0)
+        buf_printf(out, "%u ", ev->reply_code);
+    append(out, slice_sub(ev->text, 0, 200));
+}
+
+static void own_text(const struct compare_group *g, struct buf *out)
+{
+    for (size_t i = 0; i < g->own_count && i < EVENTS_SHOWN; i++) {
+        const struct own_event *ev = &g->own[i];
+        buf_printf(out, "  %s%-9s%s", cli_style(CLI_DIM), i == 0 ? "Ledger" : "",
+                   cli_style(CLI_PLAIN));
+        buf_append_text(out, cli_style(ev->kind == OWN_LOST ? CLI_YELLOW : CLI_PLAIN));
+        own_line(ev, cli_append_safe, out);
+        buf_printf(out, "%s\n", cli_style(CLI_PLAIN));
+    }
+    if (g->own_count > EVENTS_SHOWN)
+        buf_printf(out, "           and %zu more events\n", g->own_count - EVENTS_SHOWN);
+}
+
 static void group_text(const struct compare_group *g, struct buf *out)
 {
     const struct mail_copy *first = g->copies[0].copy;
@@ -305,6 +362,9 @@ static void group_text(const struct compare_group *g, struct buf *out)
     buf_append_char(out, '\n');
     chains_text(g, out);
     buf_append_char(out, '\n');
+    own_text(g, out);
+    if (g->own_count > 0)
+        buf_append_char(out, '\n');
     fact(out, "Cause", slice_of(compare_cause_name(g->cause)));
     if (g->culprit.n > 0)
         sentence(out, "Host", g->culprit, cli_style(CLI_RED));
@@ -429,6 +489,14 @@ static void html_group(const struct compare_group *g, struct buf *out)
         for (size_t k = g->common_hops; k < g->copies[i].count; k++)
             html_hop(&g->copies[i].hops[k], k + 1, "part", i, out);
     buf_append_text(out, "</table>\n");
+    if (g->own_count == 0)
+        return;
+    buf_append_text(out, "<h3>What our own ledger says</h3>\n<pre>");
+    for (size_t i = 0; i < g->own_count; i++) {
+        own_line(&g->own[i], html_append, out);
+        buf_append_char(out, '\n');
+    }
+    buf_append_text(out, "</pre>\n");
 }
 
 void compare_html(const struct compare_report *r, struct compare_output to)

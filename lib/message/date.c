@@ -208,8 +208,8 @@ static bool take_number(struct reading *r, struct slice text)
         r->day = v;
     } else if (r->year < 0 && text.n <= 4) {
         r->year = full_year(v, text.n);
-    } else if (!r->has_zone && r->hour >= 0 && text.n == 4 &&
-               v < 2400) { /* "0200" without its sign */
+    } else if (!r->has_zone && r->hour >= 0 && text.n == 4 && v < 2400 && v % 100 < 60) {
+        /* "0200" without its sign */
         r->zone_minutes = (int)(v / 100 * 60 + v % 100);
         r->has_zone = r->zone_known = true;
     } else {

@@ -39,6 +39,8 @@ static const struct date_case cases[] = {
     {"long names", "Monday, November 23, 2026 21:34:00 UTC", 1795469640, 0, true, false},
     {"a leap second", "31 Dec 2016 23:59:60 +0000", 1483228800, 0, true, true},
     {"before 1970", "1 Jan 1900 00:00:00 +0000", -2208988800, 0, true, true},
+    {"a zone without its sign", "23 Nov 2026 22:34:00 0100", 1795469640, 60, true, false},
+    {"a number that is no zone", "23 Nov 2026 21:34:00 2361", 1795469640, 0, false, false},
     {"29 February of a leap year", "29 Feb 2000 00:00:00 +0000", 951782400, 0, true, true},
 };
 

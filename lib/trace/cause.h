@@ -11,4 +11,7 @@ bool hop_equal(const struct received *a, const struct received *b);
  * are aligned (hops, common_hops, last_common, diverge are set). */
 void cause_explain(struct compare_group *g, struct arena *a);
 
+/* Mends cause, evidence and advice by what our ledger has: `g->own` is set. */
+void own_explain(struct compare_group *g, struct arena *a);
+
 #endif

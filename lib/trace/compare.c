@@ -1,7 +1,10 @@
 #include "lib/trace/compare.h"
 
+#include <assert.h>
+
 #include "base/map.h"
 #include "lib/trace/cause.h"
+#include "lib/trace/own.h"
 #include "lib/trace/summary.h"
 
 #define WORK_MAX ((size_t)96 << 20) /* for the parse of one message */
@@ -13,6 +16,8 @@ struct compare {
     struct arena *keep, *work;
     struct mail_copy **copies; /* malloc'd array of pointers into `keep` */
     size_t count, capacity;
+    struct compare_group *groups; /* in `keep`; NULL before compare_finish() */
+    size_t group_count;
 };
 
 struct compare *compare_create(size_t max)
@@ -309,6 +314,8 @@ int compare_finish(struct compare *c, const struct compare_group **groups_out, s
             if ((g.first[i] == g.last[i]) == (singles != 0) &&
                 make_group(&g, i, &groups[made++], e) != 0)
                 goto out;
+    c->groups = groups;
+    c->group_count = made;
     *groups_out = groups;
     *count_out = made;
     result = 0;
@@ -320,4 +327,31 @@ out:
     free(g.next);
     free(g.is_collision);
     return result;
+}
+
+/* --- what our ledger adds --- */
+
+int compare_join(struct compare *c, size_t group, const struct own_event *events, size_t count,
+                 struct err *e)
+{
+    struct own_event *own = arena_array(c->keep, count, sizeof *own);
+    struct compare_group *g = &c->groups[group];
+
+    assert(group < c->group_count);
+    if (own == NULL)
+        return err_set(e, ERR_LIMIT, "no memory for %zu events of the ledger", count);
+    for (size_t i = 0; i < count; i++) {
+        own[i] = events[i];
+        own[i].id = arena_copy(c->keep, events[i].id);
+        own[i].name = arena_copy(c->keep, events[i].name);
+        own[i].recipients = arena_copy(c->keep, events[i].recipients);
+        own[i].host = arena_copy(c->keep, events[i].host);
+        own[i].ip = arena_copy(c->keep, events[i].ip);
+        own[i].text = arena_copy(c->keep, events[i].text);
+    }
+    g->own = own;
+    g->own_count = count;
+    if (g->count > 1)
+        own_explain(g, c->keep);
+    return 0;
 }

@@ -57,6 +57,8 @@ enum compare_cause {
 const char *compare_verdict_name(enum compare_verdict v); /* as in DESIGN.md */
 const char *compare_cause_name(enum compare_cause c);
 
+struct own_event; /* of lib/trace/own.h */
+
 /* One copy in its group. */
 struct aligned_copy {
     const struct mail_copy *copy;
@@ -77,6 +79,9 @@ struct compare_group {
     struct slice evidence, advice; /* sentences; empty in a single */
     bool is_by_content;            /* grouped although the Message-IDs differ */
     bool is_collision;             /* another group has the same Message-ID and other content */
+    const struct own_event *own;   /* what our ledger has; NULL until compare_join() */
+    size_t own_count;
+    bool is_confirmed; /* our ledger holds the lost reply that the cause speaks of */
 };
 
 struct compare; /* opaque */
