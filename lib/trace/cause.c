@@ -408,13 +408,14 @@ static struct slice origin(const struct compare_group *g, struct arena *a)
 
 static enum compare_verdict verdict_of(const struct compare_group *g)
 {
-    bool ends = true, any = false;
+    bool ends = true, any = false, all = true;
 
     for (size_t i = 0; i < g->count; i++) {
+        all = all && g->copies[i].count > 0;
         ends = ends && g->copies[i].diverge == NULL;
         any = any || g->copies[i].count > 0;
     }
-    if (ends)
+    if (ends && (all || !any))
         return COMPARE_IDENTICAL_CHAINS;
     return g->common_hops == 0 && any ? COMPARE_SEPARATE_SENDS : COMPARE_DUPLICATED;
 }
@@ -442,8 +443,10 @@ void cause_explain(struct compare_group *g, struct arena *a)
         g->culprit = received_host(g->last_common);
     else if (g->cause == CAUSE_SENT_TWICE)
         g->culprit = origin(g, a);
-    if (g->culprit.n == 0 && g->last_common != NULL && g->common_hops > 1)
-        g->culprit = received_host(&best.x->hops[g->common_hops - 2]);
+    /* An unnamed host: then the one before it. A copy without a path has no hop to ask. */
+    for (size_t i = 0; i < g->count && g->culprit.n == 0 && g->common_hops > 1; i++)
+        if (g->copies[i].count >= g->common_hops)
+            g->culprit = received_host(&g->copies[i].hops[g->common_hops - 2]);
     buf_init(&b, 4096);
     evidence(&best, g, a, &b);
     advice(&best, g, a, &b);

@@ -132,6 +132,13 @@ static const struct compare_case cases[] = {
      "retry_after_lost_reply",
      "out.a.example",
      1},
+    {"one copy without a path, the other without a host",
+     {ID BODY, "Received: x\nReceived: y\n" ID BODY},
+     1,
+     "duplicated",
+     "unknown",
+     "",
+     2},
     {"attached mails are compared too",
      {"Subject: look\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: "
       "message/rfc822\n\n" APP ID BODY "\n--b\nContent-Type: message/rfc822\n\n" APP ID BODY
