@@ -117,7 +117,7 @@ static int make_dir(const struct super *s, const char *path, struct err *e)
         return -1;
     if (chown(path, uid, gid) < 0)
         return err_system(e, errno, "directory %s", path);
-    return 0;
+    return proc_may_enter(path, uid, gid, e);
 }
 
 static int open_log(struct super *s, struct err *e)
@@ -350,6 +350,7 @@ static void before_start(void *ctx, int *fds_out, size_t *count_out)
     struct err e;
     size_t n = 0;
 
+    log_flush(s->log); /* or the child would write these lines again */
     bus_close(&m->link);
     if (bus_pair_create(m->link_fds, &e) < 0) {
         log_error(s->log, "super.pair", LOG_ERR(&e));

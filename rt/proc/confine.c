@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rt/proc/jail_in.h"
@@ -41,6 +43,33 @@ int proc_identity(const char *user, const char *group, uid_t *uid_out, gid_t *gi
     if (g == NULL)
         return err_set(e, ERR_FOUND, "there is no group %s", group);
     *gid_out = g->gr_gid;
+    return 0;
+}
+
+int proc_may_enter(const char *path, uid_t uid, gid_t gid, struct err *e)
+{
+    char folder[PATH_MAX];
+    size_t n = strlen(path);
+    struct stat st;
+
+    if (n == 0 || n >= sizeof folder)
+        return err_set(e, ERR_LIMIT, "the path %s is too long", path);
+    for (size_t i = 1; i <= n; i++) {
+        mode_t bit;
+
+        if (i < n && path[i] != '/')
+            continue;
+        memcpy(folder, path, i);
+        folder[i] = '\0';
+        if (stat(folder, &st) < 0)
+            return err_system(e, errno, "directory %s", folder);
+        bit = st.st_uid == uid ? S_IXUSR : st.st_gid == gid ? S_IXGRP : S_IXOTH;
+        if (uid != 0 && (st.st_mode & bit) == 0)
+            return err_set(e, ERR_SYSTEM,
+                           "user %u, which the roles become, may not enter %s: "
+                           "chmod a+x %s, or use another place",
+                           (unsigned)uid, folder, folder);
+    }
     return 0;
 }
 

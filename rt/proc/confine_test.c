@@ -278,6 +278,24 @@ static void run_jail(void **state)
     close_cell(&c);
 }
 
+static void says_which_folder_stops_a_user(void **state)
+{
+    char dir[] = "/tmp/waybill-enter.XXXXXX", inner[64];
+    struct err e;
+    (void)state;
+
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(inner, sizeof inner, "%s/data", dir);
+    assert_int_equal(mkdir(inner, 0755), 0);
+    assert_int_equal(proc_may_enter(inner, 4242, 4242, &e), -1);
+    assert_non_null(strstr(e.text, dir));
+    assert_null(strstr(e.text, "/data"));
+    assert_int_equal(chmod(dir, 0711), 0);
+    assert_int_equal(proc_may_enter(inner, 4242, 4242, &e), 0);
+    assert_int_equal(rmdir(inner), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void names_who_is_missing(void **state)
 {
     struct err e;
@@ -342,6 +360,7 @@ int main(void)
 {
     struct CMUnitTest tests[COUNT(cases) + 2] = {
         {"a user or group that does not exist is named", names_who_is_missing, NULL, NULL, NULL},
+        {"the folder that stops a user is named", says_which_folder_stops_a_user, NULL, NULL, NULL},
         {"a directory is all that remains, without root's rights", locks_in_a_directory, NULL, NULL,
          NULL},
     };

@@ -90,6 +90,9 @@ MUST_USE int proc_confine(const struct proc_confinement *c, struct err *e);
 /* Whom `user` and `group` mean; false (with `e`) when they do not exist. Not root: ourselves. */
 MUST_USE int proc_identity(const char *user, const char *group, uid_t *uid_out, gid_t *gid_out,
                            struct err *e);
+/* Whether that user gets through every folder of `path`, which exists; -1 names the one that stops
+ * it. It goes by the mode bits and the one group. */
+MUST_USE int proc_may_enter(const char *path, uid_t uid, gid_t gid, struct err *e);
 /* Raises the soft limit of open descriptors to the hard one; returns what it is now. */
 size_t proc_raise_descriptors(void);
 
