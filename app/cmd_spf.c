@@ -4,6 +4,7 @@
 #include "app/cli.h"
 #include "app/dnstext.h"
 #include "app/resolver.h"
+#include "app/spf_suggest.h"
 #include "base/arena.h"
 #include "base/json.h"
 #include "lib/spf/eval.h"
@@ -301,18 +302,6 @@ static struct slice domain_operand(int operands, char **argv)
     return slice_of(argv[1]);
 }
 
-static const struct spf_tree *survey(struct spf_survey *s, struct resolver *dns,
-                                     struct slice domain, const char *record)
-{
-    for (enum step step = spf_survey_start(s, domain, slice_of(record)); step == STEP_WAIT;) {
-        struct dns_answer answer;
-
-        resolver_ask(dns, spf_survey_question(s), &answer);
-        step = spf_survey_answer(s, &answer);
-    }
-    return spf_survey_tree(s);
-}
-
 static bool has_error(const struct spf_tree *t)
 {
     for (const struct spf_finding *f = t->findings; f; f = f->next)
@@ -325,7 +314,7 @@ static int run_show(const struct spf_options *options, struct slice domain, bool
 {
     struct resolver *dns = resolver_open(options->dns);
     struct spf_survey *s = spf_survey_create();
-    const struct spf_tree *t = survey(s, dns, domain, options->record);
+    const struct spf_tree *t = spf_suggest_survey(s, dns, domain, slice_of(options->record));
     int status = has_error(t) ? CLI_BAD_ANSWER : CLI_GOOD;
     struct buf out;
 
@@ -411,37 +400,6 @@ static bool is_in_use(const struct spf_tree *t, const struct spf_node *term,
     return false;
 }
 
-/* The record with what is missing in front of "all" (or the redirect). */
-static void write_record(const struct spf_tree *t, const struct addresses *a, struct buf *out)
-{
-    struct spf_record r = {0};
-    struct spf_term term;
-    struct err ignored;
-    char text[IP_TEXT_MAX];
-    bool usable = t->record.n > 0 && spf_record_parse(t->record, &r, &ignored) == 0;
-
-    buf_append_text(out, "v=spf1");
-    if (usable)
-        for (struct slice rest = r.terms; spf_record_next(&rest, &term);)
-            if (term.kind != SPF_ALL && term.kind != SPF_REDIRECT && term.kind != SPF_EXP) {
-                buf_append_char(out, ' ');
-                buf_append(out, term.text);
-            }
-    for (size_t i = 0; i < a->count; i++)
-        if (!a->covered[i] || !usable) {
-            buf_append_text(out, a->items[i].family == IP_V4 ? " ip4:" : " ip6:");
-            buf_append(out, (struct slice){text, ip_address_format(&a->items[i], text)});
-        }
-    if (usable && r.has_redirect && !r.has_all)
-        buf_printf(out, " %.*s", SLICE_ARG(r.redirect.text));
-    else if (t->all == SPF_FAIL)
-        buf_append_text(out, " -all");
-    else
-        buf_append_text(out, " ~all");
-    if (usable && r.has_exp)
-        buf_printf(out, " %.*s", SLICE_ARG(r.exp.text));
-}
-
 static void suggest_text(const struct spf_tree *t, const struct addresses *a, struct slice record,
                          struct buf *out)
 {
@@ -504,11 +462,17 @@ static int run_suggest(const struct spf_options *options, struct slice domain)
     take_addresses(options, a);
     struct resolver *dns = resolver_open(options->dns);
     struct spf_survey *s = spf_survey_create();
-    const struct spf_tree *t = survey(s, dns, domain, options->record);
+    const struct spf_tree *t = spf_suggest_survey(s, dns, domain, slice_of(options->record));
     cover(t, a);
     buf_init(&out, OUTPUT_MAX);
     buf_init(&record, 65536);
-    write_record(t, a, &record);
+    struct ip_address *missing = mem_alloc(a->count * sizeof *missing);
+    size_t count = 0;
+    for (size_t i = 0; i < a->count; i++)
+        if (!a->covered[i])
+            missing[count++] = a->items[i];
+    spf_suggest_record(t, missing, count, &record);
+    free(missing);
     bool change = !slice_eq(buf_slice(&record), t->record);
     if (options->json)
         suggest_json(t, a, buf_slice(&record), &out);
