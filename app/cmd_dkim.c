@@ -313,7 +313,7 @@ static int run_keygen(const struct dkim_command *o, struct slice domain, struct 
     if (o->json)
         json_end(&j);
     else
-        buf_append_text(&out, "\nPublish these records, then run \"waybill dkim check\" before you "
+        buf_append_text(&out, "; Publish these records, then run \"waybill dkim check\" before you "
                               "sign with the keys.");
     buf_append_char(&out, '\n');
     cli_write(&out);
