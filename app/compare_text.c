@@ -7,12 +7,11 @@
 #include "lib/trace/own.h"
 #include "lib/trace/path.h"
 
-#define GROUPS_SHOWN 50
-#define COPIES_SHOWN 8
-#define EVENTS_SHOWN 20
 #define FLUSH_BYTES (1u << 20)
+#define GROUPS_SHOWN 50
+#define EVENTS_SHOWN 20
 
-static void maybe_flush(struct compare_output to)
+void compare_flush(struct compare_output to)
 {
     if (to.out->n > FLUSH_BYTES)
         to.flush(to.out);
@@ -116,7 +115,7 @@ void compare_json(const struct compare_report *r, struct compare_output to)
     json_array(&j);
     for (size_t i = 0; i < r->count; i++) {
         json_group(&j, &r->groups[i]);
-        maybe_flush(to);
+        compare_flush(to);
     }
     json_end(&j);
     json_end(&j);
@@ -126,7 +125,7 @@ void compare_json(const struct compare_report *r, struct compare_output to)
 
 /* --- what both pages need --- */
 
-static const char *verdict_words(enum compare_verdict v)
+const char *compare_verdict_words(enum compare_verdict v)
 {
     switch (v) {
     case COMPARE_SINGLE:
@@ -141,13 +140,9 @@ static const char *verdict_words(enum compare_verdict v)
     return "";
 }
 
-struct totals {
-    size_t groups, copies, singles, collisions, inline_forwards;
-};
-
-static struct totals count_all(const struct compare_report *r)
+struct compare_totals compare_totals(const struct compare_report *r)
 {
-    struct totals t = {0};
+    struct compare_totals t = {0};
 
     for (size_t i = 0; i < r->count; i++) {
         const struct compare_group *g = &r->groups[i];
@@ -161,7 +156,7 @@ static struct totals count_all(const struct compare_report *r)
     return t;
 }
 
-static void copy_letter(size_t i, struct buf *out)
+void compare_letter(size_t i, struct buf *out)
 {
     if (i < 26)
         buf_append_char(out, (char)('A' + i)); /* at most 'Z' */
@@ -207,14 +202,14 @@ static void sentence(struct buf *out, const char *label, struct slice text, cons
 /* "A B" for a hop that all copies share, or " B" for one. */
 static void letters(const struct compare_group *g, size_t only, struct buf *out)
 {
-    for (size_t i = 0; i < g->count && i < COPIES_SHOWN; i++) {
+    for (size_t i = 0; i < g->count && i < COMPARE_COPIES_SHOWN; i++) {
         if (only == SIZE_MAX || only == i)
-            copy_letter(i, out);
+            compare_letter(i, out);
         else
             buf_append_char(out, ' ');
         buf_append_char(out, ' ');
     }
-    if (g->count > COPIES_SHOWN)
+    if (g->count > COMPARE_COPIES_SHOWN)
         buf_append_text(out, only == SIZE_MAX ? "+ " : "  ");
 }
 
@@ -277,7 +272,7 @@ static void chains_text(const struct compare_group *g, struct buf *out)
     buf_printf(out, "%s  %*s  %s%s\n", cli_style(CLI_YELLOW), 3, "--",
                g->common_hops > 0 ? "here the paths part" : "no hop in common",
                cli_style(CLI_PLAIN));
-    for (size_t i = 0; i < g->count && i < COPIES_SHOWN; i++) {
+    for (size_t i = 0; i < g->count && i < COMPARE_COPIES_SHOWN; i++) {
         const struct aligned_copy *c = &g->copies[i];
         for (size_t k = g->common_hops; k < c->count; k++)
             hop_line(g, &c->hops[k], k + 1, i, width, out);
@@ -291,11 +286,11 @@ static void chains_text(const struct compare_group *g, struct buf *out)
 
 static void copies_text(const struct compare_group *g, struct buf *out)
 {
-    for (size_t i = 0; i < g->count && i < COPIES_SHOWN; i++) {
+    for (size_t i = 0; i < g->count && i < COMPARE_COPIES_SHOWN; i++) {
         const struct aligned_copy *c = &g->copies[i];
         buf_append_text(out, "  ");
         buf_append_text(out, cli_style(CLI_BOLD));
-        copy_letter(i, out);
+        compare_letter(i, out);
         buf_append_text(out, cli_style(CLI_PLAIN));
         buf_append_text(out, "        ");
         cli_append_safe(out, c->copy->name);
@@ -311,13 +306,12 @@ static void copies_text(const struct compare_group *g, struct buf *out)
             buf_append_char(out, '\n');
         }
     }
-    if (g->count > COPIES_SHOWN)
-        buf_printf(out, "           and %zu more\n", g->count - COPIES_SHOWN);
+    if (g->count > COMPARE_COPIES_SHOWN)
+        buf_printf(out, "           and %zu more\n", g->count - COMPARE_COPIES_SHOWN);
 }
 
-/* "22:00:02.123  unknown    by mx.b.example [192.0.2.2]: timed out", without its label. */
-static void own_line(const struct own_event *ev, void (*append)(struct buf *out, struct slice s),
-                     struct buf *out)
+void compare_own_line(const struct own_event *ev, void (*append)(struct buf *out, struct slice s),
+                      struct buf *out)
 {
     date_format_short(ev->time_ms / 1000, out);
     buf_printf(out, ".%03d  ", (int)(ev->time_ms % 1000)); /* below 1000 */
@@ -342,7 +336,7 @@ static void own_text(const struct compare_group *g, struct buf *out)
         buf_printf(out, "  %s%-9s%s", cli_style(CLI_DIM), i == 0 ? "Ledger" : "",
                    cli_style(CLI_PLAIN));
         buf_append_text(out, cli_style(ev->kind == OWN_LOST ? CLI_YELLOW : CLI_PLAIN));
-        own_line(ev, cli_append_safe, out);
+        compare_own_line(ev, cli_append_safe, out);
         buf_printf(out, "%s\n", cli_style(CLI_PLAIN));
     }
     if (g->own_count > EVENTS_SHOWN)
@@ -353,8 +347,8 @@ static void group_text(const struct compare_group *g, struct buf *out)
 {
     const struct mail_copy *first = g->copies[0].copy;
 
-    buf_printf(out, "\n%s%zu %s%s\n", cli_style(CLI_BOLD), g->count, verdict_words(g->verdict),
-               cli_style(CLI_PLAIN));
+    buf_printf(out, "\n%s%zu %s%s\n", cli_style(CLI_BOLD), g->count,
+               compare_verdict_words(g->verdict), cli_style(CLI_PLAIN));
     fact(out, "Id", g->message_id.n > 0 ? g->message_id : SLICE("(no Message-ID)"));
     fact(out, "From", first->from);
     fact(out, "Subject", first->subject);
@@ -377,7 +371,7 @@ static void group_text(const struct compare_group *g, struct buf *out)
                  "");
 }
 
-static const char inline_advice[] =
+const char compare_inline_advice[] =
     "A mail that was forwarded inline (as text) has lost its Received lines, and with them its "
     "path.\n"
     "Export the original instead:\n"
@@ -387,7 +381,8 @@ static const char inline_advice[] =
     "  Apple Mail   select it, File, \"Save As\", format \"Raw Message Source\"\n"
     "  Thunderbird  select it, right click, \"Save As\" .eml (several at once are fine)\n";
 
-static void notes_text(const struct compare_report *r, const struct totals *t, struct buf *out)
+static void notes_text(const struct compare_report *r, const struct compare_totals *t,
+                       struct buf *out)
 {
     size_t shown = 0;
 
@@ -407,12 +402,12 @@ static void notes_text(const struct compare_report *r, const struct totals *t, s
         buf_append_char(out, '\n');
     }
     if (t->inline_forwards > 0)
-        buf_printf(out, "\n! %s", inline_advice);
+        buf_printf(out, "\n! %s", compare_inline_advice);
 }
 
 void compare_text(const struct compare_report *r, struct compare_output to)
 {
-    struct totals t = count_all(r);
+    struct compare_totals t = compare_totals(r);
     size_t shown = 0;
 
     buf_printf(to.out, "%zu message%s: %zu in %zu group%s of copies, %zu without a copy.\n",
@@ -423,7 +418,7 @@ void compare_text(const struct compare_report *r, struct compare_output to)
             continue;
         group_text(&r->groups[i], to.out);
         shown++;
-        maybe_flush(to);
+        compare_flush(to);
     }
     if (t.groups > shown)
         buf_printf(to.out, "\n%zu more groups are not shown; --json and --html have them all.\n",
@@ -431,92 +426,5 @@ void compare_text(const struct compare_report *r, struct compare_output to)
     if (t.groups == 0)
         buf_append_text(to.out, "No message is here twice.\n");
     notes_text(r, &t, to.out);
-    to.flush(to.out);
-}
-
-/* --- a web page --- */
-
-static void html_hop(const struct received *r, size_t n, const char *style, size_t only,
-                     struct buf *out)
-{
-    buf_printf(out, "<tr class=\"%s\"><td>%zu</td><td>", style, n);
-    if (only == SIZE_MAX)
-        buf_append_text(out, "all");
-    else
-        copy_letter(only, out);
-    buf_append_text(out, "</td><td><b>");
-    html_append(out, received_host(r));
-    buf_append_text(out, "</b></td><td>");
-    if (r->has_date)
-        date_format_short(r->date.unix_s, out);
-    buf_append_text(out, "</td><td><code class=\"dim\">");
-    html_append(out, r->value);
-    buf_append_text(out, "</code></td></tr>\n");
-}
-
-static void html_group(const struct compare_group *g, struct buf *out)
-{
-    const struct aligned_copy *longest = &g->copies[0];
-
-    buf_printf(out, "<h2>%zu %s</h2>\n<p><code>", g->count, verdict_words(g->verdict));
-    html_append(out, g->message_id);
-    buf_append_text(out, "</code><br>");
-    html_append(out, g->copies[0].copy->from);
-    buf_append_text(out, ": ");
-    html_append(out, g->copies[0].copy->subject);
-    buf_append_text(out, "</p>\n<ul>\n");
-    for (size_t i = 0; i < g->count; i++) {
-        const struct aligned_copy *c = &g->copies[i];
-        longest = c->count > longest->count ? c : longest;
-        buf_append_text(out, "<li><b>");
-        copy_letter(i, out);
-        buf_append_text(out, "</b> ");
-        html_append(out, c->copy->name);
-        buf_printf(out, " <span class=\"dim\">%zu hops, %zu bytes ", c->count, c->copy->size);
-        html_append(out, c->changes);
-        buf_append_text(out, "</span></li>\n");
-    }
-    buf_append_text(out, "</ul>\n<p class=\"note\"><b>");
-    html_append(out, g->culprit);
-    buf_printf(out, "</b> (%s) ", compare_cause_name(g->cause));
-    html_append(out, g->evidence);
-    buf_append_text(out, "</p>\n<p>");
-    html_append(out, g->advice);
-    buf_append_text(out, "</p>\n<table>\n");
-    for (size_t k = 0; k < g->common_hops; k++)
-        html_hop(&longest->hops[k], k + 1, "common", SIZE_MAX, out);
-    for (size_t i = 0; i < g->count; i++)
-        for (size_t k = g->common_hops; k < g->copies[i].count; k++)
-            html_hop(&g->copies[i].hops[k], k + 1, "part", i, out);
-    buf_append_text(out, "</table>\n");
-    if (g->own_count == 0)
-        return;
-    buf_append_text(out, "<h3>What our own ledger says</h3>\n<pre>");
-    for (size_t i = 0; i < g->own_count; i++) {
-        own_line(&g->own[i], html_append, out);
-        buf_append_char(out, '\n');
-    }
-    buf_append_text(out, "</pre>\n");
-}
-
-void compare_html(const struct compare_report *r, struct compare_output to)
-{
-    struct totals t = count_all(r);
-
-    html_begin(to.out, "Copies compared");
-    buf_printf(to.out, "<p>%zu messages: %zu in %zu groups of copies, %zu without a copy.</p>\n",
-               r->messages, t.copies, t.groups, t.singles);
-    for (size_t i = 0; i < r->count; i++) {
-        if (r->groups[i].count < 2)
-            continue;
-        html_group(&r->groups[i], to.out);
-        maybe_flush(to);
-    }
-    if (t.inline_forwards > 0) {
-        buf_append_text(to.out, "<pre class=\"note\">");
-        html_append(to.out, slice_of(inline_advice));
-        buf_append_text(to.out, "</pre>\n");
-    }
-    buf_append_text(to.out, "</body></html>\n");
     to.flush(to.out);
 }

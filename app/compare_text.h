@@ -19,4 +19,21 @@ void compare_json(const struct compare_report *r, struct compare_output to);
 void compare_text(const struct compare_report *r, struct compare_output to);
 void compare_html(const struct compare_report *r, struct compare_output to);
 
+/* --- what text and page share --- */
+
+#define COMPARE_COPIES_SHOWN 8 /* of one group, side by side */
+
+struct own_event;
+struct compare_totals {
+    size_t groups, copies, singles, collisions, inline_forwards;
+};
+struct compare_totals compare_totals(const struct compare_report *r);
+const char *compare_verdict_words(enum compare_verdict v);
+void compare_letter(size_t i, struct buf *out); /* "A", "B", ... "#27" */
+void compare_flush(struct compare_output to);   /* if much has gathered */
+/* "2026-11-23 22:00:02.123  ID  unknown   by mx.b.example: timed out"; `append` makes text safe. */
+void compare_own_line(const struct own_event *ev,
+                      void (*append)(struct buf *out, struct slice text), struct buf *out);
+extern const char compare_inline_advice[];
+
 #endif

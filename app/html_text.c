@@ -37,8 +37,9 @@ void html_begin(struct buf *out, const char *title)
         "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;"
         "color:#222;background:#fff}h1{font-size:1.3em}h2{font-size:1.1em;margin-top:2em}"
         "table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;text-align:left;"
-        "vertical-align:top;border-bottom:1px solid #ddd}code{font-size:.85em;"
-        "word-break:break-all}.b{background:#4a7;height:.8em;display:inline-block}"
+        "vertical-align:top;border-bottom:1px solid #ddd}code,pre{font-size:.85em}code{"
+        "overflow-wrap:anywhere}pre{overflow-x:auto}.facts th{width:7em}.facts{margin:.6em 0}"
+        "summary{cursor:pointer;margin-top:1em}.b{background:#4a7;height:.8em;display:inline-block}"
         ".slow .b{background:#d80}.slow{font-weight:bold}.common{background:#f2f7f3}"
         ".part{background:#fdf3e3}.ours{border-left:4px solid #4a7}"
         ".note{background:#fdf3e3;padding:.4em .8em;margin:.3em 0}"
@@ -47,7 +48,7 @@ void html_begin(struct buf *out, const char *title)
     buf_append_text(out, "</h1>\n");
 }
 
-static void html_line(struct buf *out, const char *label, struct slice value)
+void html_line(struct buf *out, const char *label, struct slice value)
 {
     if (value.n == 0)
         return;
@@ -70,6 +71,9 @@ static void html_hop(const struct trace *t, size_t i, struct arena *a, struct bu
     buf_append_text(out, "</b><br><span class=\"dim\">from ");
     html_append(out, hop_client(h, a));
     buf_append_text(out, "</span></td><td>");
+    if (h->received.has_date)
+        date_format_short(h->received.date.unix_s, out);
+    buf_append_text(out, "</td><td>");
     html_append(out, h->received.with);
     buf_append_text(out, "<br><span class=\"dim\">");
     html_append(out, h->received.tls_version.n > 0 ? h->received.tls_version : SLICE("in clear"));
@@ -79,7 +83,9 @@ static void html_hop(const struct trace *t, size_t i, struct arena *a, struct bu
     int64_t width = h->has_delay && h->delay_s > 0 ? h->delay_s * 100 / longest : 0;
     buf_printf(out, "</td><td style=\"width:20%%\"><span class=\"b\" style=\"width:%d%%\"></span>",
                (int)width); /* at most 100 */
-    buf_append_text(out, "</td></tr>\n<tr><td></td><td colspan=\"4\"><code class=\"dim\">");
+    buf_append_text(out, "</td></tr>\n");
+    buf_printf(out, "<tr class=\"%s\"><td></td><td colspan=\"5\"><code class=\"dim\">",
+               h->is_ours ? "ours" : "");
     html_append(out, h->received.value);
     buf_append_text(out, "</code></td></tr>\n");
 }
@@ -87,16 +93,23 @@ static void html_hop(const struct trace *t, size_t i, struct arena *a, struct bu
 void trace_html(const struct trace *t, const char *title, struct arena *a, struct buf *out)
 {
     html_begin(out, title);
-    buf_append_text(out, "<table>\n");
+    for (size_t i = 0; i < t->warning_count; i++) {
+        buf_append_text(out, "<p class=\"note\">");
+        html_append(out, t->warnings[i]);
+        buf_append_text(out, "</p>\n");
+    }
+    if (t->warning_count == 0)
+        buf_append_text(out, "<p>Nothing is wrong with this path.</p>\n");
+    buf_append_text(out, "<table class=\"facts\">\n");
     html_line(out, "Message-ID", t->message_id);
     html_line(out, "From", t->from);
     html_line(out, "To", t->to);
     html_line(out, "Subject", t->subject);
     html_line(out, "Bounces to", t->return_path);
     html_line(out, "List", t->list);
-    buf_append_text(out,
-                    "</table>\n<h2>The path, nearest the sender first</h2>\n<table>\n"
-                    "<tr><th></th><th>taken by</th><th>with</th><th>after</th><th></th></tr>\n");
+    buf_append_text(out, "</table>\n<h2>The path, nearest the sender first</h2>\n<table>\n"
+                         "<tr><th></th><th>taken by</th><th>at "
+                         "(UTC)</th><th>with</th><th>after</th><th></th></tr>\n");
     for (size_t i = 0; i < t->count; i++)
         html_hop(t, i, a, out);
     buf_append_text(out, "</table>\n");
@@ -105,11 +118,6 @@ void trace_html(const struct trace *t, const char *title, struct arena *a, struc
         duration_append(t->total_s, out);
         buf_append_text(out, "</b>. Lines with a green edge were written by your own side; the "
                              "others could be forged.</p>\n");
-    }
-    for (size_t i = 0; i < t->warning_count; i++) {
-        buf_append_text(out, "<p class=\"note\">");
-        html_append(out, t->warnings[i]);
-        buf_append_text(out, "</p>\n");
     }
     buf_append_text(out, "</body></html>\n");
 }

@@ -12,6 +12,8 @@ void trace_html(const struct trace *t, const char *title, struct arena *a, struc
 
 /* Text with the characters that HTML gives a meaning escaped, and control characters as '?'. */
 void html_append(struct buf *out, struct slice text);
+/* A row of a table of facts; nothing for an empty value. */
+void html_line(struct buf *out, const char *label, struct slice value);
 /* The head of a page: title and style; it is closed by "</body></html>". */
 void html_begin(struct buf *out, const char *title);
 

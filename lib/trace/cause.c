@@ -219,6 +219,47 @@ static struct slice or_unknown(struct slice s)
     return s.n > 0 ? s : SLICE("an unnamed host");
 }
 
+/* The hops at the parting that the same client made at the same host, by time. */
+#define REPEATS_MAX 32
+struct repeats {
+    const struct received *hops[REPEATS_MAX];
+    size_t count;
+};
+
+static struct repeats find_repeats(const struct pair *p)
+{
+    struct repeats r = {.count = 0};
+
+    for (size_t i = 0; i < p->g->count && r.count < REPEATS_MAX; i++) {
+        const struct received *hop = p->g->copies[i].diverge;
+        if (hop == NULL || !same_writer(hop, p->a) || !same_client(hop, p->a))
+            continue;
+        size_t at = r.count++;
+        for (; at > 0 && hop->date.unix_s < r.hops[at - 1]->date.unix_s; at--)
+            r.hops[at] = r.hops[at - 1];
+        r.hops[at] = hop;
+    }
+    return r;
+}
+
+static void say_repeats(const struct repeats *r, struct buf *b)
+{
+    buf_printf(b, "%zu times", r->count);
+    for (size_t i = 1; i < r->count; i++) {
+        if (!r->hops[i]->has_date || !r->hops[i - 1]->has_date)
+            continue;
+        buf_append_text(b, i == 1 ? ", again after " : i + 1 == r->count ? " and " : ", ");
+        duration_append(distance(r->hops[i], r->hops[i - 1]), b);
+    }
+    for (size_t i = 0; i < r->count; i++)
+        if (r->hops[i]->id.n > 0)
+            buf_printf(b, "%s%.*s",
+                       i == 0              ? ", as "
+                       : i + 1 == r->count ? " and "
+                                           : ", ",
+                       SLICE_ARG(r->hops[i]->id));
+}
+
 static void say_gap(const struct pair *p, struct buf *b)
 {
     if (p->a == NULL || p->b == NULL || !p->a->has_date || !p->b->has_date)
@@ -234,6 +275,19 @@ static void say_ids(const struct pair *p, struct buf *b)
 {
     if (p->a->id.n > 0 && p->b->id.n > 0)
         buf_printf(b, ", as %.*s and %.*s", SLICE_ARG(p->a->id), SLICE_ARG(p->b->id));
+}
+
+static void say_times(const struct pair *p, struct buf *b)
+{
+    struct repeats r = find_repeats(p);
+
+    if (r.count > 2) {
+        say_repeats(&r, b);
+        return;
+    }
+    buf_append_text(b, "twice");
+    say_gap(p, b);
+    say_ids(p, b);
 }
 
 /* How long the receiver kept the first copy before it passed it on: a stall shows here. */
@@ -261,15 +315,13 @@ static void evidence(const struct pair *p, struct compare_group *g, struct arena
     switch (g->cause) {
     case CAUSE_RETRY_AFTER_LOST_REPLY:
     case CAUSE_QUEUE_RERUN:
-        buf_printf(b, "%.*s took one message from %.*s twice", SLICE_ARG(to_a), SLICE_ARG(from));
-        say_gap(p, b);
-        say_ids(p, b);
-        buf_append_text(b,
-                        g->cause == CAUSE_QUEUE_RERUN
-                            ? ": too late for one connection, so the queue was run again with a "
-                              "message that had been taken already."
-                            : ": the answer to the first was lost or came too late, so it was sent "
-                              "again.");
+        buf_printf(b, "%.*s took one message from %.*s ", SLICE_ARG(to_a), SLICE_ARG(from));
+        say_times(p, b);
+        buf_append_text(b, g->cause == CAUSE_QUEUE_RERUN
+                               ? ": too late for one connection, so the queue was run again with a "
+                                 "message that had been taken already."
+                               : ": the answer was lost or came too late, so it was sent "
+                                 "again.");
         say_stall(p, b);
         break;
     case CAUSE_LIST_EXPANSION:
@@ -395,6 +447,19 @@ static struct pair make_pair(const struct compare_group *g, size_t i, size_t k, 
     return p;
 }
 
+/* The first two attempts, whatever the order of the files. */
+static struct pair earliest_pair(const struct pair *p, struct arena *a)
+{
+    struct repeats r = find_repeats(p);
+    size_t first = SIZE_MAX, second = SIZE_MAX;
+
+    for (size_t i = 0; i < p->g->count && r.count > 2; i++) {
+        first = p->g->copies[i].diverge == r.hops[0] ? i : first;
+        second = p->g->copies[i].diverge == r.hops[1] ? i : second;
+    }
+    return first < p->g->count && second < p->g->count ? make_pair(p->g, first, second, a) : *p;
+}
+
 static struct slice origin(const struct compare_group *g, struct arena *a)
 {
     for (size_t i = 0; i < g->count; i++) {
@@ -447,7 +512,9 @@ void cause_explain(struct compare_group *g, struct arena *a)
     for (size_t i = 0; i < g->count && g->culprit.n == 0 && g->common_hops > 1; i++)
         if (g->copies[i].count >= g->common_hops)
             g->culprit = received_host(&g->copies[i].hops[g->common_hops - 2]);
-    buf_init(&b, 4096);
+    if (g->cause == CAUSE_RETRY_AFTER_LOST_REPLY || g->cause == CAUSE_QUEUE_RERUN)
+        best = earliest_pair(&best, a);
+    buf_init(&b, 16384);
     evidence(&best, g, a, &b);
     advice(&best, g, a, &b);
     buf_finish(&b);

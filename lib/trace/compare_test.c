@@ -181,6 +181,33 @@ static void run(void **state)
     compare_destroy(&compare);
 }
 
+static void three_attempts_are_counted_in_order_of_time(void **state)
+{
+    struct compare *compare = compare_create(1 << 20);
+    const struct compare_group *groups;
+    size_t count;
+    struct err e = {0};
+    (void)state;
+
+    assert_int_equal(compare_add(compare, SLICE("b"),
+                                 SLICE(BY(OUT, "mx.b.example", "BBBB2", "22:05:04") APP ID BODY),
+                                 &e),
+                     0);
+    assert_int_equal(compare_add(compare, SLICE("c"),
+                                 SLICE(BY(OUT, "mx.b.example", "BBBB3", "22:10:04") APP ID BODY),
+                                 &e),
+                     0);
+    assert_int_equal(compare_add(compare, SLICE("a"),
+                                 SLICE(BY(OUT, "mx.b.example", "BBBB1", "22:00:02") APP ID BODY),
+                                 &e),
+                     0);
+    assert_int_equal(compare_finish(compare, &groups, &count, &e), 0);
+    assert_true(slice_starts(
+        groups[0].evidence, SLICE("mx.b.example took one message from out.a.example 3 times, again "
+                                  "after 5 min 2 s and 5 min, as BBBB1, BBBB2 and BBBB3: ")));
+    compare_destroy(&compare);
+}
+
 static void memory_has_a_ceiling(void **state)
 {
     struct compare *compare = compare_create(1 << 20);
@@ -217,13 +244,14 @@ static void changes_are_told(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(cases) + 2] = {
+    struct CMUnitTest tests[COUNT(cases) + 3] = {
+        cmocka_unit_test(three_attempts_are_counted_in_order_of_time),
         cmocka_unit_test(memory_has_a_ceiling),
         cmocka_unit_test(changes_are_told),
     };
 
     for (size_t i = 0; i < COUNT(cases); i++)
-        tests[i + 2] =
+        tests[i + 3] =
             (struct CMUnitTest){cases[i].name, run, NULL, NULL, (void *)(uintptr_t)&cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,7 +98,7 @@ static const struct own_case cases[] = {
      {{.time_ms = 0}},
      "retry_after_lost_reply",
      false,
-     "the answer to the first was lost"},
+     "the answer was lost"},
 };
 
 static void run(void **state)
