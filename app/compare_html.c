@@ -104,14 +104,21 @@ static void html_own(const struct compare_group *g, struct buf *out)
 
 static void html_group(const struct compare_group *g, struct buf *out)
 {
+    struct buf words;
+
     buf_printf(out, "<h2>%zu %s</h2>\n<table class=\"facts\">\n", g->count,
                compare_verdict_words(g->verdict));
     html_line(out, "Id", g->message_id);
     html_line(out, "From", g->copies[0].copy->from);
     html_line(out, "Subject", g->copies[0].copy->subject);
     buf_append_text(out, "</table>\n<table class=\"facts note\">\n");
-    html_line(out, "Cause", slice_of(compare_cause_name(g->cause)));
-    html_line(out, "Host", g->culprit);
+    buf_init(&words, 4096);
+    compare_cause_words(g, &words);
+    html_line(out, "Cause", buf_slice(&words));
+    buf_clear(&words);
+    compare_host_words(g, &words);
+    html_line(out, "Host", buf_slice(&words));
+    buf_finish(&words);
     html_line(out, "Why", g->evidence);
     html_line(out, "Next", g->advice);
     buf_append_text(out, "</table>\n");

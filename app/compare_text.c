@@ -140,6 +140,32 @@ const char *compare_verdict_words(enum compare_verdict v)
     return "";
 }
 
+void compare_cause_words(const struct compare_group *g, struct buf *out)
+{
+    static const char *const words[] = {
+        [CAUSE_UNKNOWN] = "the headers do not say",
+        [CAUSE_RETRY_AFTER_LOST_REPLY] = "sent again after a lost reply",
+        [CAUSE_QUEUE_RERUN] = "the queue was run again",
+        [CAUSE_LIST_EXPANSION] = "a list or alias made several of it",
+        [CAUSE_FORWARDING] = "kept, and forwarded",
+        [CAUSE_TWO_NEXT_HOPS] = "given to two hosts",
+        [CAUSE_SENT_TWICE] = "handed in more than once",
+        [CAUSE_DELIVERED_TWICE] = "copied at the end of its path",
+    };
+
+    buf_printf(out, "%s (%s)%s", words[g->cause], compare_cause_name(g->cause),
+               g->is_confirmed ? ", confirmed by our ledger" : "");
+}
+
+void compare_host_words(const struct compare_group *g, struct buf *out)
+{
+    if (g->culprit.n == 0)
+        return;
+    buf_append(out, g->culprit);
+    buf_append_text(out, g->cause == CAUSE_SENT_TWICE ? ": it came from here each time"
+                                                      : ": up to here it was one message");
+}
+
 struct compare_totals compare_totals(const struct compare_report *r)
 {
     struct compare_totals t = {0};
@@ -346,6 +372,7 @@ static void own_text(const struct compare_group *g, struct buf *out)
 static void group_text(const struct compare_group *g, struct buf *out)
 {
     const struct mail_copy *first = g->copies[0].copy;
+    struct buf words;
 
     buf_printf(out, "\n%s%zu %s%s\n", cli_style(CLI_BOLD), g->count,
                compare_verdict_words(g->verdict), cli_style(CLI_PLAIN));
@@ -359,9 +386,13 @@ static void group_text(const struct compare_group *g, struct buf *out)
     own_text(g, out);
     if (g->own_count > 0)
         buf_append_char(out, '\n');
-    fact(out, "Cause", slice_of(compare_cause_name(g->cause)));
-    if (g->culprit.n > 0)
-        sentence(out, "Host", g->culprit, cli_style(CLI_RED));
+    buf_init(&words, 4096);
+    compare_cause_words(g, &words);
+    sentence(out, "Cause", buf_slice(&words), cli_style(CLI_BOLD));
+    buf_clear(&words);
+    compare_host_words(g, &words);
+    sentence(out, "Host", buf_slice(&words), cli_style(CLI_RED));
+    buf_finish(&words);
     sentence(out, "Why", g->evidence, "");
     sentence(out, "Next", g->advice, "");
     if (g->is_by_content)

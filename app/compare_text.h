@@ -29,6 +29,9 @@ struct compare_totals {
 };
 struct compare_totals compare_totals(const struct compare_report *r);
 const char *compare_verdict_words(enum compare_verdict v);
+/* "sent again after a lost reply (retry_after_lost_reply)"; "out.a.example: up to here ...". */
+void compare_cause_words(const struct compare_group *g, struct buf *out);
+void compare_host_words(const struct compare_group *g, struct buf *out);
 void compare_letter(size_t i, struct buf *out); /* "A", "B", ... "#27" */
 void compare_flush(struct compare_output to);   /* if much has gathered */
 /* "2026-11-23 22:00:02.123  ID  unknown   by mx.b.example: timed out"; `append` makes text safe. */
