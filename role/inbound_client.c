@@ -5,10 +5,18 @@
 #define ENVELOPE_MAX_BYTES (512u * 1024u) /* of all recipients of one message */
 #define QUEUE_PENDING_MAX (8u << 20)      /* beyond this, bodies wait in the kernel */
 
+static void expect_commands(struct client *c)
+{
+    stream_set_deadline(c->stream, 0);
+    stream_set_idle(c->stream, c->inbound->conf->inbound_command_timeout_ms);
+}
+
 static void forget_envelope(struct client *c)
 {
-    if (c->message != NULL)
+    if (c->message != NULL) {
         message_abandon(c->message);
+        expect_commands(c);
+    }
     c->message = NULL;
     arena_destroy(&c->envelope);
     free(c->recipients);
@@ -126,6 +134,7 @@ static void on_data(struct client *c)
     }
     c->message = message_begin(c);
     stream_set_deadline(c->stream, c->inbound->conf->inbound_message_timeout_ms);
+    stream_set_idle(c->stream, c->inbound->conf->inbound_data_timeout_ms);
     say(c, 354, NULL, "Go ahead, end with a dot on a line by itself");
 }
 
@@ -146,7 +155,7 @@ static bool on_body(struct client *c, struct slice bytes)
 
 static void on_end(struct client *c)
 {
-    stream_set_deadline(c->stream, 0);
+    expect_commands(c);
     if (c->message == NULL) {
         say(c, 451, "4.3.0", "The queue is restarting; try again later");
         return;
@@ -193,24 +202,55 @@ static bool serve_questions(struct client *c)
 
 /* --- the stream --- */
 
+/* A command that comes byte by byte is no sign of life: its time runs from the line before it. */
+static bool command_takes_too_long(struct client *c)
+{
+    int64_t now_ms = loop_now_ms(c->inbound->env.loop);
+
+    if (c->message != NULL || smtp_server_lines(c->server) != c->lines) {
+        c->lines = smtp_server_lines(c->server);
+        c->line_ms = now_ms;
+    }
+    return now_ms - c->line_ms > c->inbound->conf->inbound_command_timeout_ms;
+}
+
 static size_t on_bytes(void *ctx, struct slice in)
 {
     struct client *c = ctx;
     size_t all = in.n;
 
+    c->in_on_bytes = true;
     while (serve_questions(c)) {
         if (c->message != NULL && !smtp_server_in_transaction(c->server))
             forget_envelope(c); /* RSET, EHLO, too large, a bare line end */
-        if (in.n == 0 || smtp_server_is_closed(c->server))
+        if (smtp_server_is_closed(c->server))
+            break;
+        if (smtp_server_ask(c->server).kind != SMTP_ASK_NOTHING)
+            continue; /* an answer may raise the next question */
+        if (in.n == 0)
             break;
         in = slice_from(in, smtp_server_recv(c->server, in));
     }
+    c->in_on_bytes = false;
+    if (command_takes_too_long(c))
+        smtp_server_timeout(c->server);
     flush(c);
     if (smtp_server_is_closed(c->server)) {
         client_destroy(c);
         return all;
     }
     return all - in.n;
+}
+
+/* The peer says nothing more; a message that is complete is still answered. */
+static void on_end_of_bytes(void *ctx)
+{
+    struct client *c = ctx;
+
+    if (smtp_server_ask(c->server).kind == SMTP_ASK_END)
+        c->peer_ended = true;
+    else
+        client_destroy(c);
 }
 
 static void on_drained(void *ctx)
@@ -257,6 +297,7 @@ static const struct stream_handlers handlers = {
     .on_data = on_bytes,
     .on_drained = on_drained,
     .on_tls = on_tls,
+    .on_eof = on_end_of_bytes,
     .on_timeout = on_timeout,
     .on_closed = on_closed,
 };
@@ -303,6 +344,7 @@ void client_accept(struct door *door, const struct accepted *accepted)
         return;
     }
     stream_set_idle(c->stream, in->conf->inbound_command_timeout_ms);
+    c->line_ms = loop_now_ms(in->env.loop);
     if (door->conf->tls == CONF_TLS_IMPLICIT)
         stream_start_tls_server(c->stream, in->tls, 0);
     else if (!door->conf->proxy)
@@ -313,8 +355,10 @@ void client_accept(struct door *door, const struct accepted *accepted)
 
 static void go_on(struct client *c)
 {
+    if (c->in_on_bytes)
+        return; /* it goes on by itself */
     flush(c);
-    if (smtp_server_is_closed(c->server)) {
+    if (c->peer_ended || smtp_server_is_closed(c->server)) {
         client_destroy(c);
         return;
     }

@@ -83,7 +83,10 @@ struct client {
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
     char ip[IP6_TEXT_MAX];
-    bool may_relay, waits_for_queue;
+    int64_t line_ms; /* when its newest command line came */
+    unsigned lines;  /* of commands, until then */
+    bool may_relay, waits_for_queue, in_on_bytes;
+    bool peer_ended; /* it shut its side, and waits for the answer to the final dot */
 };
 void client_accept(struct door *door, const struct accepted *accepted);
 void client_destroy(struct client *c);

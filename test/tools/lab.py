@@ -6,6 +6,7 @@ import os, pathlib, shutil, signal, socket, ssl, subprocess, sys, tempfile, thre
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("WAYBILL", ROOT / "build" / "waybill"))
+SERVE = os.environ.get("WAYBILL_SERVE", "").split() # WAYBILL_SERVE=--one-process tests that
 SKIPPED = 77
 
 
@@ -128,7 +129,7 @@ listener main {{ address = "127.0.0.1" port = {self.port} {listener} }}
 route "*" {{ via = "127.0.0.1:{next_hop_port}" {route} }}
 """)
         with open(self.folder / "out", "wb") as out:
-            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config], cwd=self.folder,
+            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config, *SERVE], cwd=self.folder,
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         try:
             wait_for(lambda: self.process.poll() is not None or listens(self.port), 20, "waybill listens")
