@@ -225,8 +225,8 @@ static void take_mx(struct hosts *h, const struct dns_answer *answer)
     }
     qsort(h->exchanges, h->exchange_n, sizeof h->exchanges[0], compare_exchanges);
     if (!h->implicit && !cut_at_own_name(h)) {
-        (void)finish(h, HOSTS_LOOP,
-                     "We are the best mail host of ", " ourselves, but do not take it");
+        (void)finish(h, HOSTS_LOOP, "We are the best mail host of ",
+                     " ourselves, but do not take it");
         return;
     }
     h->state = ASK_A;
