@@ -137,7 +137,7 @@ void bounce_verdict_of(enum bounce_category category, char class_digit, bool is_
         retry = BOUNCE_RETRY_NO;
     *verdict_out = (struct bounce_verdict){
         .category = category,
-        .hard = m->hard,
+        .hard = m->hard && class_digit != '4', /* who may come again is not told "dead" */
         .retry = retry,
         .suppress = suppress,
         .who = m->who,

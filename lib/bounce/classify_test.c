@@ -18,7 +18,7 @@ static const struct reply replies[] = {
     {"a full mailbox with 4xx is tried for long", "", "452 4.2.2 Mailbox full", "mailbox_full",
      false, "long", "5/14d"},
     {"one 4xx never suppresses at once", "", "450 4.1.1 <a@b.example>: User unknown",
-     "invalid_recipient", true, "yes", "3/14d"},
+     "invalid_recipient", false, "yes", "3/14d"},
     {"5.7.1 alone is no dead address", "", "550 5.7.1 Rejected by policy", "policy_rejected", false,
      "no", "never"},
     {"a block list names the sender's address", "",

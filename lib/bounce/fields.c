@@ -98,6 +98,8 @@ static struct slice read_address(struct bounce_reader *r, struct slice value)
     rest = decode_unicode(r, slice_trim(rest));
     if (slice_find(rest, '@') == SLICE_NONE)
         return rest;
+    if (slice_search(rest, SLICE("...")) != SLICE_NONE)
+        return (struct slice){NULL, 0}; /* cut by somebody */
     return address_find(rest, 0, &found) ? found.address : rest;
 }
 
@@ -133,6 +135,19 @@ static struct slice clean_status(struct slice value)
     return found;
 }
 
+/* "@host", "@relay:user@host" or "user@server": where it went inside a house, not whom it was for.
+ */
+static bool is_no_public_address(struct slice address)
+{
+    size_t at = slice_find_last(address, '@');
+
+    if (at == SLICE_NONE)
+        return false;
+    struct slice domain = slice_from(address, at + 1);
+    return address.p[0] == '@' ||
+           (slice_find(domain, '.') == SLICE_NONE && slice_find(domain, '[') == SLICE_NONE);
+}
+
 static bool group_finish(struct bounce_reader *r, struct group *g)
 {
     struct slice address = g->final.n > 0 ? g->final : g->actual;
@@ -145,8 +160,10 @@ static bool group_finish(struct bounce_reader *r, struct group *g)
         else
             address = (struct slice){NULL, 0}; /* a local name: the words may tell more */
     }
-    if (address.n > 0 && address.p[0] == '@' && slice_find(g->original, '@') != SLICE_NONE)
+    if (is_no_public_address(address) && slice_find(g->original, '@') != SLICE_NONE)
         address = g->original;
+    if (address.n > 0 && address.p[0] == '@')
+        address = (struct slice){NULL, 0}; /* a host without a mailbox */
     struct group done = *g;
     *g = (struct group){0};
     if (address.n == 0)

@@ -320,6 +320,8 @@ static enum worth judge(const struct bounce_reader *r, size_t i, struct found_ad
     while (after.n > 0 && strchr(">\"')].`", after.p[0]) != NULL &&
            !slice_starts(after, SLICE("..")))
         after = slice_trim(slice_from(after, 1));
+    if (ends_with_word(before, "generated from"))
+        return WORTH_MENTION; /* Exim: what the sender wrote, when it hides what became of it */
     if (is_about_sender(before))
         return WORTH_NOTHING;
     if (previous != NULL && before.n == 0 && (previous->marks & PHRASE_SENDER) != 0 &&
@@ -511,6 +513,32 @@ static void walk(struct bounce_reader *r, enum worth wanted, struct gathering *g
     }
 }
 
+/* "could not be delivered because ...:" and then names without a domain: the reporter's own users.
+ */
+static void read_local_names(struct bounce_reader *r)
+{
+    size_t at = slice_find_last(r->from, '@');
+    bool listed = false;
+
+    for (size_t i = 0; at != SLICE_NONE && i < r->line_count; i++) {
+        struct slice text = slice_trim(r->lines[i].text);
+        if (text.n == 0)
+            continue;
+        size_t n = 0;
+        while (n < text.n && (ascii_is_alnum(text.p[n]) || strchr("._-+", text.p[n]) != NULL))
+            n++;
+        if (listed && n == text.n && n <= 64) {
+            struct bounce_recipient *item =
+                report_add(r, arena_printf(r->arena, "%.*s%.*s", SLICE_ARG(text),
+                                           SLICE_ARG(slice_from(r->from, at))));
+            if (item != NULL)
+                item->event = prose_mode(r);
+            continue;
+        }
+        listed = (r->marks & PHRASE_FAILED) != 0 && text.p[text.n - 1] == ':' && text.n > 12;
+    }
+}
+
 void prose_read(struct bounce_reader *r)
 {
     struct gathering g = {0};
@@ -527,4 +555,6 @@ void prose_read(struct bounce_reader *r)
     for (int worth = WORTH_LISTED; worth >= WORTH_NAMED && r->count == 0; worth--)
         if (g.counts[WORTH_NOTHING] > 0)
             walk(r, (enum worth)worth, &g);
+    if (r->count == 0 && !r->has_original)
+        read_local_names(r);
 }

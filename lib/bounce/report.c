@@ -183,6 +183,55 @@ static void unquote(struct buf *text, size_t start)
     text->n = n;
 }
 
+/* Where the report begins in a text that a person forwards: behind the header of the report. */
+static size_t skip_forwarded_header(struct slice text)
+{
+    size_t at = slice_search(text, SLICE("Begin forwarded message"));
+    struct slice rest;
+    bool any = false;
+
+    if (at == SLICE_NONE)
+        return 0;
+    rest = slice_from(text, at);
+    (void)slice_cut(&rest, '\n');
+    while (rest.n > 0) {
+        struct slice line = slice_trim(slice_cut(&rest, '\n'));
+        if (line.n == 0 && any)
+            return text.n - rest.n;
+        any = any || line.n > 0;
+    }
+    return 0;
+}
+
+static bool is_report_header(const struct header *h)
+{
+    return slice_starts_nocase(slice_trim(header_value(h, "Content-Type")),
+                               SLICE("multipart/report"));
+}
+
+static void read_parts(struct bounce_reader *r, const struct mime_part *root);
+
+/* What a gateway returns may be a report of another system: then that one is read. */
+static bool read_inner_report(struct bounce_reader *r, struct slice text)
+{
+    struct slice kept = text;
+    struct header h = {0};
+    struct mime_part *inner;
+    struct err e;
+
+    if (r->is_inner || slice_search_nocase(text, SLICE("multipart/report")) == SLICE_NONE)
+        return false;
+    if (slice_starts(kept, SLICE("From ")))
+        (void)slice_cut(&kept, '\n');
+    kept = arena_copy(r->arena, kept);
+    if (header_parse(kept, NULL, r->arena, &h, &e) < 0 || !is_report_header(&h) ||
+        mime_parse(kept, NULL, r->arena, &inner, &e) < 0)
+        return false;
+    r->is_inner = true;
+    read_parts(r, inner);
+    return true;
+}
+
 static void read_text(struct bounce_reader *r, const struct mime_part *part, bool is_html)
 {
     buf_clear(&r->scratch);
@@ -198,10 +247,13 @@ static void read_text(struct bounce_reader *r, const struct mime_part *part, boo
         SLICE_NONE)
         unquote(&r->prose, start);
     struct slice added = slice_from(buf_slice(&r->prose), start);
-    size_t cut = prose_find_original(added);
+    size_t skipped = skip_forwarded_header(added);
+    size_t cut = skipped + prose_find_original(slice_from(added, skipped));
     if (cut < added.n) {
-        original_from_text(r, slice_from(added, cut));
+        struct slice returned = arena_copy(r->arena, slice_from(added, cut));
         r->prose.n = start + cut; /* what was returned is not the report */
+        if (!read_inner_report(r, returned))
+            original_from_text(r, returned);
     }
     if (r->prose.n > start)
         buf_append_char(&r->prose, '\n');
@@ -227,11 +279,14 @@ static void read_returned_header(struct bounce_reader *r, const struct mime_part
         take_original(r, &h);
 }
 
-static bool is_inside_returned(const struct mime_part *part)
+static bool is_inside_returned(const struct mime_part *part, const struct mime_part *root)
 {
-    for (const struct mime_part *up = part->parent; up != NULL; up = up->parent)
+    for (const struct mime_part *up = part->parent; up != NULL && part != root; up = up->parent) {
+        if (up == root)
+            break;
         if (mime_is_major(up, "message") && up->parent != NULL)
             return true;
+    }
     return false;
 }
 
@@ -240,10 +295,15 @@ static void read_part(struct bounce_reader *r, const struct mime_part *part, boo
     if (mime_is(part, "message/rfc822") || mime_is(part, "message/global") ||
         mime_is(part, "text/rfc822") || mime_is(part, "text/rfc822-headers") ||
         mime_is(part, "message/rfc822-headers") || mime_is(part, "message/global-headers")) {
-        if (part->children != NULL)
+        if (part->children != NULL && !r->is_inner && !is_report_header(&r->root->header) &&
+            is_report_header(&part->children->header)) {
+            r->is_inner = true;
+            read_parts(r, part->children);
+        } else if (part->children != NULL) {
             take_original(r, &part->children->header);
-        else
+        } else {
             read_returned_header(r, part);
+        }
     } else if (mime_is(part, "message/feedback-report")) {
         read_fields(r, part, &r->feedback);
     } else if (mime_is(part, "message/disposition-notification")) {
@@ -255,16 +315,17 @@ static void read_part(struct bounce_reader *r, const struct mime_part *part, boo
             read_text(r, part, true);
     } else if (mime_is_major(part, "text")) {
         read_text(r, part, false);
-    } else if (part->children == NULL && part->parent == NULL) {
-        read_text(r, part, false); /* one odd leaf: look at it all the same */
+    } else if (part->children == NULL &&
+               (part->parent == NULL || mime_is_major(part, "multipart"))) {
+        read_text(r, part, false); /* one odd leaf, or a lost boundary: look at it all the same */
     }
 }
 
-static void read_parts(struct bounce_reader *r)
+static void read_parts(struct bounce_reader *r, const struct mime_part *root)
 {
     for (int html = 0; html < 2; html++) {
-        for (const struct mime_part *p = r->root; p != NULL; p = mime_next(r->root, p)) {
-            if (is_inside_returned(p))
+        for (const struct mime_part *p = root; p != NULL; p = mime_next(root, p)) {
+            if (is_inside_returned(p, root))
                 continue;
             if (html == 0 || mime_is(p, "text/html"))
                 read_part(r, p, html > 0);
@@ -381,6 +442,17 @@ static void guess_from_original(struct bounce_reader *r)
     }
 }
 
+/* A delivery agent (Dovecot's) gives its reason in words and a code that says something else. */
+static struct slice agents_words(struct bounce_reader *r, struct slice diagnostic)
+{
+    struct slice prose = buf_slice(&r->prose);
+    size_t at = r->count == 1 ? slice_search(prose, SLICE("automatically rejected:")) : SLICE_NONE;
+
+    if (at == SLICE_NONE)
+        return diagnostic;
+    return slice_sub(prose, at, slice_search(slice_from(prose, at), SLICE("\n\n")));
+}
+
 static void classify_items(struct bounce_reader *r)
 {
     for (size_t i = 0; i < r->count; i++) {
@@ -395,7 +467,7 @@ static void classify_items(struct bounce_reader *r)
         struct slice fallback =
             reason.n > 0 && item->diagnostic.p != reason.p ? reason : buf_slice(&r->prose);
         struct bounce_reply reply = {
-            .text = item->diagnostic,
+            .text = agents_words(r, item->diagnostic),
             .host = item->remote_mta,
             .status = item->status,
             .fallback = fallback,
@@ -453,9 +525,6 @@ static void describe_original(struct bounce_reader *r, struct bounce_report *rep
 
 static int read_start(struct bounce_reader *r, struct slice message, struct err *e)
 {
-    struct bounce_rules *rules = r->rules;
-
-    (void)rules;
     arena_reset(r->arena);
     buf_clear(&r->prose);
     buf_clear(&r->status);
@@ -464,6 +533,7 @@ static int read_start(struct bounce_reader *r, struct slice message, struct err 
     r->count = 0;
     r->is_cut = false;
     r->has_original = false;
+    r->is_inner = false;
     r->original = (struct header){0};
     if (message.n > BOUNCE_MESSAGE_MAX)
         return err_set(e, ERR_LIMIT, "the message has %zu bytes; more than %u are not read",
@@ -473,7 +543,7 @@ static int read_start(struct bounce_reader *r, struct slice message, struct err 
     r->from = header_address(&r->root->header, "From");
     r->to = header_address(&r->root->header, "To");
     r->subject = header_text(r, &r->root->header, "Subject");
-    read_parts(r);
+    read_parts(r, r->root);
     prose_split(r);
     return 0;
 }
