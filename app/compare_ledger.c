@@ -109,6 +109,8 @@ static enum own_kind kind_of(enum ledger_kind kind)
     case LEDGER_EV_SUPPRESSED:
     case LEDGER_EV_SETTLED:
     case LEDGER_EV_NOTE:
+    case LEDGER_EV_REPORTED:
+    case LEDGER_EV_COMPLAINT:
         break;
     }
     return OWN_OTHER;

@@ -23,6 +23,8 @@ static enum cli_style style_of(enum ledger_kind kind)
     case LEDGER_EV_RETRY:
     case LEDGER_EV_SETTLED:
     case LEDGER_EV_NOTE:
+    case LEDGER_EV_REPORTED:
+    case LEDGER_EV_COMPLAINT:
         break;
     }
     return CLI_PLAIN;
@@ -53,6 +55,8 @@ static void append_facts(struct buf *out, const struct ledger_event *ev)
         buf_append_char(out, ' ');
     }
     cli_append_safe(out, ev->text);
+    if (ev->category.n > 0)
+        buf_printf(out, " (%.*s)", SLICE_ARG(ev->category));
 }
 
 static void append_kind(struct buf *out, enum ledger_kind kind)
@@ -106,6 +110,7 @@ void story_json_event(struct json *j, const struct ledger_event *ev)
     json_member_int(j, "reply_code", ev->reply_code);
     json_member_text(j, "enhanced", ev->enhanced);
     json_member_text(j, "text", ev->text);
+    json_member_text(j, "category", ev->category);
     json_member_int(j, "start_ms", ev->start_ms);
     json_member_int(j, "dot_ms", ev->dot_ms);
     json_end(j);

@@ -61,9 +61,9 @@ int add_event(struct ledger *l, const struct event_row *row, int64_t *seq_out, s
     int64_t took = row->start_ms > 0 ? row->time_ms - row->start_ms : -1;
     int64_t waited = row->dot_ms > 0 ? row->time_ms - row->dot_ms : -1;
 
-    db_bind(db, SQL_ADD_EVENT, "iiiitttittiii", seq, row->time_ms, (int64_t)row->hi,
+    db_bind(db, SQL_ADD_EVENT, "iiiitttittiiit", seq, row->time_ms, (int64_t)row->hi,
             (int64_t)row->kind, row->recipients, row->host, row->ip, (int64_t)row->reply_code,
-            row->enhanced, row->text, took, waited, row->prev);
+            row->enhanced, row->text, took, waited, row->prev, row->category);
     if (seq_out != NULL)
         *seq_out = seq;
     return db_run(db, SQL_ADD_EVENT, e);
@@ -79,14 +79,14 @@ int add_work(struct ledger *l, uint32_t site, int64_t due_ms, uint64_t hi, uint3
 }
 
 static int add_message_row(struct ledger *l, const struct ledger_message *m, size_t recipients,
-                           struct err *e)
+                           size_t unfinished, struct err *e)
 {
     struct slice digest = {m->has_digest ? (const char *)m->digest : NULL,
                            m->has_digest ? LEDGER_DIGEST_BYTES : 0};
-    int64_t count = (int64_t)recipients;
+    int64_t count = (int64_t)recipients, open = (int64_t)unfinished;
 
     db_bind(&l->db, SQL_ADD_MESSAGE, "iibiiiiiiiiitttttttttttt", (int64_t)m->id.hi,
-            (int64_t)m->id.lo, digest, m->received_ms, l->now.next_recipient, count, count,
+            (int64_t)m->id.lo, digest, m->received_ms, l->now.next_recipient, count, open,
             (int64_t)m->place.segment, (int64_t)m->place.offset, (int64_t)m->place.body_n,
             (int64_t)m->place.head_n, (int64_t)m->size_bytes, m->stream, m->tag, m->sender,
             m->options, m->client, m->client_ip, m->helo, m->login, m->tls, m->message_id, m->from,
@@ -114,6 +114,7 @@ struct plan {
     struct by_site *order;
     uint32_t *part; /* [recipient - 1] */
     size_t n, unit_max;
+    size_t total; /* the suppressed ones too */
 };
 
 static size_t plan_unit_end(const struct plan *plan, size_t at)
@@ -129,17 +130,20 @@ static size_t plan_unit_end(const struct plan *plan, size_t at)
 static void plan_init(struct plan *plan, const struct ledger_recipient *recipients, size_t n,
                       size_t unit_max)
 {
-    *plan = (struct plan){.n = n, .unit_max = unit_max};
+    *plan = (struct plan){.total = n, .unit_max = unit_max};
     plan->order = mem_alloc(n * sizeof *plan->order);
     plan->part = mem_alloc(n * sizeof *plan->part);
     bool sorted = true;
     for (size_t i = 0; i < n; i++) {
-        plan->order[i] = (struct by_site){recipients[i].site, (uint32_t)i + 1}; /* at most 10^6 */
+        if (recipients[i].is_suppressed)
+            continue;
+        plan->order[plan->n++] =
+            (struct by_site){recipients[i].site, (uint32_t)i + 1}; /* <= 10^6 */
         sorted = sorted && (i == 0 || recipients[i].site >= recipients[i - 1].site);
     }
     if (!sorted)
-        qsort(plan->order, n, sizeof *plan->order, compare_by_site);
-    for (size_t at = 0, end; at < n; at = end) {
+        qsort(plan->order, plan->n, sizeof *plan->order, compare_by_site);
+    for (size_t at = 0, end; at < plan->n; at = end) {
         end = plan_unit_end(plan, at);
         for (size_t i = at; i < end; i++)
             plan->part[plan->order[i].n - 1] = plan->order[at].n;
@@ -173,7 +177,7 @@ static int add_unit(struct ledger *l, const struct ledger_message *m, const stru
     u->face.due_ms = due_ms;
     u->face.received_ms = m->received_ms;
     u->first = l->now.next_recipient;
-    u->recipient_count = (uint32_t)plan->n; /* at most LEDGER_RECIPIENTS_MAX */
+    u->recipient_count = (uint32_t)plan->total; /* at most LEDGER_RECIPIENTS_MAX */
     u->segment = m->place.segment;
     u->record_bytes = spool_place_bytes(&m->place);
     u->event = event;
@@ -194,14 +198,16 @@ static int add_recipients_and_units(struct ledger *l, const struct ledger_messag
     struct plan plan;
     int result = 0;
 
-    plan_init(&plan, recipients, n, l->unit_recipients);
+    plan_init(&plan, recipients, n, m->alone ? 1 : l->unit_recipients);
     for (size_t i = 0; i < n && result == 0; i++) {
         db_bind(db, SQL_ADD_RECIPIENT, "iittiiiii", l->now.next_recipient + (int64_t)i,
                 (int64_t)m->id.hi, recipients[i].address, recipients[i].options,
-                (int64_t)recipients[i].site, state, due_ms, (int64_t)plan.part[i], event);
+                (int64_t)recipients[i].site,
+                recipients[i].is_suppressed ? LEDGER_SUPPRESSED : state, due_ms,
+                (int64_t)plan.part[i], event);
         result = db_run(db, SQL_ADD_RECIPIENT, e);
     }
-    for (size_t at = 0, end; at < n && result == 0; at = end) {
+    for (size_t at = 0, end; at < plan.n && result == 0; at = end) {
         end = plan_unit_end(&plan, at);
         result = add_unit(l, m, &plan, at, end, due_ms, take, event, e);
     }
@@ -301,10 +307,13 @@ int ledger_add_message(struct ledger *l, const struct ledger_message *m,
     struct event_row accepted = {
         .time_ms = m->received_ms, .hi = m->id.hi, .kind = LEDGER_EV_ACCEPTED};
     int64_t event;
+    size_t unfinished = n;
 
+    for (size_t i = 0; i < n; i++)
+        unfinished -= recipients[i].is_suppressed;
     assert(n > 0 && n <= LEDGER_RECIPIENTS_MAX && m->id.hi > 0 && m->id.hi <= INT64_MAX);
     view_clear(l);
-    if (ledger_expect_group(l, e) != 0 || add_message_row(l, m, n, e) != 0 ||
+    if (ledger_expect_group(l, e) != 0 || add_message_row(l, m, n, unfinished, e) != 0 ||
         add_event(l, &accepted, &event, e) != 0 ||
         add_recipients_and_units(l, m, recipients, n, due_ms, take, event, e) != 0)
         return -1;
@@ -312,6 +321,8 @@ int ledger_add_message(struct ledger *l, const struct ledger_message *m,
         remember_digest(l, m->digest, l->now.next_recipient, m->received_ms);
     if (m->place.segment != 0)
         segment_enter(l, m->place.segment, spool_place_bytes(&m->place), m->id.hi, m->received_ms);
+    if (m->place.segment != 0 && unfinished == 0)
+        segment_leave(l, m->place.segment, spool_place_bytes(&m->place), m->received_ms);
     l->now.next_recipient += (int64_t)n;
     l->now.messages++;
     if (m->id.hi > l->now.last_id.hi)

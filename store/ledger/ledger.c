@@ -140,7 +140,7 @@ int ledger_open(const struct ledger_settings *settings, struct ledger **ledger_o
     if (lock_writer(l, settings->path, e) != 0 || db_open(&l->db, &options, e) != 0 ||
         migrate(&l->db, settings->path, e) != 0 ||
         db_prepare(&l->db, writer_sql, SQL_WRITER_COUNT, e) != 0 || load_state(l, e) != 0 ||
-        load_duplicates(l, e) != 0) {
+        load_duplicates(l, e) != 0 || suppression_load(l, e) != 0) {
         ledger_close(&l);
         return -1;
     }

@@ -120,10 +120,12 @@ enum ledger_kind {
     LEDGER_EV_EXPIRED,
     LEDGER_EV_RETRY, /* an operator asked for it now */
     LEDGER_EV_SUPPRESSED,
-    LEDGER_EV_SETTLED, /* something that came later decided an unknown outcome */
-    LEDGER_EV_NOTE,    /* anything else worth a line; text says what */
+    LEDGER_EV_SETTLED,   /* something that came later decided an unknown outcome */
+    LEDGER_EV_NOTE,      /* anything else worth a line; text says what */
+    LEDGER_EV_REPORTED,  /* a report came to the return path: it failed after all */
+    LEDGER_EV_COMPLAINT, /* the recipient complained, or unsubscribed */
 };
-#define LEDGER_KIND_COUNT 15
+#define LEDGER_KIND_COUNT 17
 const char *ledger_kind_name(enum ledger_kind kind); /* "accepted", ... */
 bool ledger_kind_find(struct slice name, enum ledger_kind *kind_out);
 
@@ -146,12 +148,14 @@ struct ledger_message {
     bool has_digest; /* client identity + envelope + bytes, for ledger_find_duplicate() */
     unsigned char digest[LEDGER_DIGEST_BYTES];
     uint32_t recipient_count;
+    bool alone; /* going in: each recipient is a unit of its own (it has its own reverse path) */
 };
 
 struct ledger_recipient {
     struct slice address;
     struct slice options; /* of RCPT TO that travel on: "NOTIFY=FAILURE ORCPT=rfc822;x" */
     uint32_t site;        /* of ledger_site() */
+    bool is_suppressed;   /* final from the start: never tried */
 };
 
 /* Work in someone's hands. Owned by the ledger, good until its outcome is committed or it is given
@@ -233,6 +237,7 @@ struct ledger_result {
     uint32_t reply_code;   /* 250; 0: no reply */
     struct slice enhanced; /* "2.0.0" */
     struct slice text;     /* the reply's text, or why there is none */
+    struct slice category; /* of a failure; empty: none */
     int64_t start_ms;      /* when the attempt began; 0: unknown */
     int64_t dot_ms;        /* when the dot left; 0: it did not */
 };

@@ -10,6 +10,8 @@
 #include "store/ledger/sql_in.h"
 #include "store/ledger/stats_in.h"
 
+#define LEDGER_FILTER_BYTES 65536u
+
 /* A taken unit. In exactly one list: taken, added (in this group) or consumed (in this group). */
 struct unit {
     struct ledger_unit face; /* first: a face is its unit */
@@ -67,6 +69,8 @@ struct ledger {
     struct buf text;      /* ranges on their way into a statement */
     int64_t forget_after; /* where ledger_forget() goes on */
     struct ledger_counters counters;
+    bool has_failures;
+    unsigned char failing[LEDGER_FILTER_BYTES]; /* a filter of addresses that failed */
 };
 
 /* --- units.c --- */
@@ -90,7 +94,7 @@ struct event_row {
     int64_t time_ms;
     uint64_t hi;
     enum ledger_kind kind;
-    struct slice recipients, host, ip, enhanced, text;
+    struct slice recipients, host, ip, enhanced, text, category;
     uint32_t reply_code;
     int64_t start_ms, dot_ms, prev;
 };
@@ -122,6 +126,9 @@ MUST_USE int segments_store(struct ledger *l, struct err *e); /* the dirty ones 
 void segments_settle(struct ledger *l, bool keep);            /* after commit or rollback */
 void segment_enter(struct ledger *l, uint64_t segment, uint64_t bytes, uint64_t hi, int64_t now_ms);
 void segment_leave(struct ledger *l, uint64_t segment, uint64_t bytes, int64_t now_ms);
+
+/* --- suppression.c --- */
+MUST_USE int suppression_load(struct ledger *l, struct err *e);
 
 /* --- ledger.c --- */
 MUST_USE int ledger_expect_group(struct ledger *l, struct err *e);

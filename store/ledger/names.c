@@ -28,6 +28,8 @@ static const char *const kinds[LEDGER_KIND_COUNT] = {
     [LEDGER_EV_SUPPRESSED] = "suppressed",
     [LEDGER_EV_SETTLED] = "settled",
     [LEDGER_EV_NOTE] = "note",
+    [LEDGER_EV_REPORTED] = "reported",
+    [LEDGER_EV_COMPLAINT] = "complaint",
 };
 
 /* A number from disk may be from the future. */

@@ -110,6 +110,8 @@ static enum counted counted_as(enum ledger_kind kind)
     case LEDGER_EV_SUPPRESSED:
     case LEDGER_EV_SETTLED:
     case LEDGER_EV_NOTE:
+    case LEDGER_EV_REPORTED:
+    case LEDGER_EV_COMPLAINT:
         break;
     }
     return STAT_COUNT;
@@ -173,6 +175,7 @@ static int apply_result(struct ledger *l, struct unit *u, const struct ledger_re
                             .ip = r->ip,
                             .enhanced = r->enhanced,
                             .text = r->text,
+                            .category = r->category,
                             .reply_code = r->reply_code,
                             .start_ms = r->start_ms,
                             .dot_ms = r->dot_ms,

@@ -161,6 +161,7 @@ static struct ledger_event read_event(const struct db *db, int statement, int64_
         .reply_code = (uint32_t)db_int(db, statement, 7), /* stored as one */
         .enhanced = db_text(db, statement, 8),
         .text = db_text(db, statement, 9),
+        .category = db_text(db, statement, 13),
         .start_ms = took >= 0 ? time_ms - took : 0,
         .dot_ms = waited >= 0 ? time_ms - waited : 0,
     };
@@ -236,8 +237,8 @@ static int read_trail(struct ledger_reader *r, struct trail *t, struct arena *ar
         event->id = story->message.id;
         event->stream = story->message.stream;
         event->tag = story->message.tag;
-        struct slice *texts[] = {&event->recipients, &event->host, &event->ip, &event->enhanced,
-                                 &event->text};
+        struct slice *texts[] = {&event->recipients, &event->host, &event->ip,
+                                 &event->enhanced,   &event->text, &event->category};
         int result = copy_texts(arena, texts, COUNT(texts), e);
         db_reset(db, READ_EVENT);
         if (result != 0)
@@ -372,11 +373,11 @@ int ledger_events(struct ledger_reader *r, uint64_t since, uint64_t limit,
     db_bind(db, READ_EVENTS, "ii", (int64_t)since, (int64_t)limit);
     while ((answer = db_step(db, READ_EVENTS, e)) == DB_ROW && more) {
         struct ledger_event found = read_event(db, READ_EVENTS, NULL);
-        found.id.lo = (uint64_t)db_int(db, READ_EVENTS, 13);
-        found.stream = db_text(db, READ_EVENTS, 14);
-        found.tag = db_text(db, READ_EVENTS, 15);
+        found.id.lo = (uint64_t)db_int(db, READ_EVENTS, 14);
+        found.stream = db_text(db, READ_EVENTS, 15);
+        found.tag = db_text(db, READ_EVENTS, 16);
         if (found.kind == LEDGER_EV_ACCEPTED)
-            found.ip = db_text(db, READ_EVENTS, 16);
+            found.ip = db_text(db, READ_EVENTS, 17);
         more = event(ctx, &found);
     }
     if (answer == DB_FAILED)
@@ -569,4 +570,61 @@ int ledger_each_segment(struct ledger_reader *r,
         return -1;
     db_reset(db, READ_SEGMENTS);
     return 0;
+}
+
+/* --- suppression --- */
+
+int ledger_each_suppression(struct ledger_reader *r, struct slice address,
+                            const struct slice *scope,
+                            bool (*row)(void *ctx, const struct ledger_suppression *row), void *ctx,
+                            struct err *e)
+{
+    struct db *db = &r->db;
+    char room[LEDGER_ADDRESS_MAX];
+    enum db_answer answer;
+
+    db_bind(db, READ_SUPPRESSIONS, "tit", ledger_fold(address, room), (int64_t)(scope != NULL),
+            scope != NULL ? *scope : (struct slice){0});
+    while ((answer = db_step(db, READ_SUPPRESSIONS, e)) == DB_ROW) {
+        const struct ledger_suppression s = {
+            .address = db_text(db, READ_SUPPRESSIONS, 0),
+            .scope = db_text(db, READ_SUPPRESSIONS, 1),
+            .reason = db_text(db, READ_SUPPRESSIONS, 2),
+            .source = db_text(db, READ_SUPPRESSIONS, 3),
+            .message = (uint64_t)db_int(db, READ_SUPPRESSIONS, 4),
+            .since_ms = db_int(db, READ_SUPPRESSIONS, 5),
+            .until_ms = db_int(db, READ_SUPPRESSIONS, 6),
+            .evidence = db_text(db, READ_SUPPRESSIONS, 7),
+        };
+        if (!row(ctx, &s)) {
+            db_reset(db, READ_SUPPRESSIONS);
+            return 0;
+        }
+    }
+    return answer == DB_DONE ? 0 : -1;
+}
+
+int ledger_each_failure(struct ledger_reader *r, struct slice address,
+                        bool (*row)(void *ctx, const struct ledger_failure *row), void *ctx,
+                        struct err *e)
+{
+    struct db *db = &r->db;
+    char room[LEDGER_ADDRESS_MAX];
+    enum db_answer answer;
+
+    db_bind(db, READ_FAILURES, "t", ledger_fold(address, room));
+    while ((answer = db_step(db, READ_FAILURES, e)) == DB_ROW) {
+        const struct ledger_failure f = {
+            .address = db_text(db, READ_FAILURES, 0),
+            .scope = db_text(db, READ_FAILURES, 1),
+            .category = db_text(db, READ_FAILURES, 2),
+            .time_ms = db_int(db, READ_FAILURES, 3),
+            .message = (uint64_t)db_int(db, READ_FAILURES, 4),
+        };
+        if (!row(ctx, &f)) {
+            db_reset(db, READ_FAILURES);
+            return 0;
+        }
+    }
+    return answer == DB_DONE ? 0 : -1;
 }

@@ -6,6 +6,7 @@
 #define STORE_LEDGER_READER_H
 
 #include "store/ledger/ledger.h"
+#include "store/ledger/suppression.h"
 
 struct ledger_reader; /* opaque */
 
@@ -52,6 +53,7 @@ struct ledger_event {
     enum ledger_kind kind;
     struct slice recipients; /* "1-100,105" */
     struct slice host, ip, enhanced, text;
+    struct slice category; /* of a failure, as lib/bounce names it; empty: none */
     uint32_t reply_code;
     int64_t start_ms, dot_ms; /* 0: none */
     struct slice stream, tag;
@@ -102,6 +104,19 @@ struct ledger_stream_row {
 MUST_USE int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to_ms, bool by_tag,
                             bool (*row)(void *ctx, const struct ledger_stream_row *row), void *ctx,
                             struct err *e);
+
+/* --- suppression --- */
+
+/* Suppressed addresses in order; empty address: all; scope NULL: all, else that stream ('' global).
+ */
+MUST_USE int ledger_each_suppression(struct ledger_reader *r, struct slice address,
+                                     const struct slice *scope,
+                                     bool (*row)(void *ctx, const struct ledger_suppression *row),
+                                     void *ctx, struct err *e);
+/* The failures of an address that are being counted, oldest first. */
+MUST_USE int ledger_each_failure(struct ledger_reader *r, struct slice address,
+                                 bool (*row)(void *ctx, const struct ledger_failure *row),
+                                 void *ctx, struct err *e);
 
 /* --- for fsck --- */
 

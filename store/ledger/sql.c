@@ -49,6 +49,12 @@ const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE suppression(address TEXT NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL,"
     " source TEXT NOT NULL, message INTEGER, since INTEGER NOT NULL, until INTEGER,"
     " PRIMARY KEY(address, scope)) WITHOUT ROWID;",
+    /* addresses are stored in lower case; scope '' is every stream; until 0 is for ever */
+    "ALTER TABLE event ADD COLUMN category TEXT;"
+    "ALTER TABLE suppression ADD COLUMN evidence TEXT;"
+    "CREATE TABLE failure(address TEXT NOT NULL, scope TEXT NOT NULL, category TEXT NOT NULL,"
+    " time INTEGER NOT NULL, message INTEGER NOT NULL,"
+    " PRIMARY KEY(address, scope, category, time, message)) WITHOUT ROWID;",
 };
 
 #define IS_LIVE                                                                                    \
@@ -80,7 +86,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
                         "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [SQL_ADD_RECIPIENT] = "INSERT INTO recipient VALUES(?,?,?,?,?,?,0,?,?,?)",
     [SQL_ADD_WORK] = "INSERT INTO work VALUES(?,?,?,?,?,?,?)",
-    [SQL_ADD_EVENT] = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [SQL_ADD_EVENT] = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [SQL_ADD_ASIDE] = "INSERT INTO event_aside VALUES(?,?)",
     [SQL_FIND_SITE] = "SELECT id FROM site WHERE name = ?",
     [SQL_ADD_SITE] = "INSERT INTO site(name) VALUES(?) RETURNING id",
@@ -151,6 +157,24 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
                          " ON message.id = work.message WHERE recipient.id BETWEEN first AND"
                          " first + recipients - 1 AND " UNFINISHED " AND " ITS_WORK ")",
     [SQL_MOVE_MESSAGE] = "UPDATE message SET segment = ?, offset = ? WHERE id = ?",
+    [SQL_SUPPRESS] = "INSERT OR REPLACE INTO suppression(address, scope, reason, source, message,"
+                     " since, until, evidence) VALUES(?,?,?,?,?,?,?,?)",
+    [SQL_UNSUPPRESS] = "DELETE FROM suppression WHERE address = ?1 AND (?2 OR scope = ?3)",
+    [SQL_FIND_SUPPRESSION] = "SELECT scope, reason, source, message, since, until, evidence"
+                             " FROM suppression WHERE address = ?1 AND scope IN ('', ?2)"
+                             " AND (until = 0 OR until > ?3) ORDER BY scope LIMIT 1",
+    [SQL_ALL_SUPPRESSED] = "SELECT DISTINCT address FROM suppression",
+    [SQL_REMOVE_EXPIRED] = "DELETE FROM suppression WHERE until > 0 AND until <= ?",
+    [SQL_ADD_FAILURE] = "INSERT OR IGNORE INTO failure VALUES(?,?,?,?,?)",
+    [SQL_COUNT_FAILURES] = "SELECT count(DISTINCT message), min(time) FROM failure"
+                           " WHERE address = ? AND scope = ? AND category = ? AND time > ?",
+    [SQL_CLEAR_FAILURES] = "DELETE FROM failure WHERE address = ? AND scope IN ('', ?)",
+    [SQL_ALL_FAILING] = "SELECT DISTINCT address FROM failure",
+    [SQL_REMOVE_FAILURES] = "DELETE FROM failure WHERE time < ?",
+    [SQL_FIND_RECIPIENT] = "SELECT recipient.id, address, state, low, stream, tag, received,"
+                           " recipient.options FROM message JOIN recipient ON recipient.id = first + ?2 - 1"
+                           " WHERE message.id = ?1 AND ?2 BETWEEN 1 AND recipients",
+    [SQL_RECIPIENT_BOUNCED] = "UPDATE recipient SET state = 2 WHERE id = ? AND state IN (1, 8)",
 };
 
 #define ROW_COLUMNS                                                                                \
@@ -162,7 +186,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     " LEFT JOIN site ON site.id = recipient.site LEFT JOIN event ON event.seq = recipient.event"
 #define EVENT_COLUMNS                                                                              \
     "seq, time, message, kind, event.recipients, host, ip, code, enhanced, text, took, waited, "   \
-    "prev"
+    "prev, category"
 
 const char *const reader_sql[READ_COUNT] = {
     [READ_BEGIN] = "BEGIN",
@@ -202,4 +226,9 @@ const char *const reader_sql[READ_COUNT] = {
     [READ_STRAY] = "SELECT count(*) FROM work WHERE NOT EXISTS(SELECT 1 FROM recipient JOIN message"
                    " ON message.id = work.message WHERE recipient.id BETWEEN first AND"
                    " first + recipients - 1 AND " UNFINISHED " AND " ITS_WORK ")",
+    [READ_SUPPRESSIONS] = "SELECT address, scope, reason, source, message, since, until, evidence"
+                          " FROM suppression WHERE (?1 = '' OR address = ?1)"
+                          " AND (?2 = 0 OR scope = ?3) ORDER BY address, scope",
+    [READ_FAILURES] = "SELECT address, scope, category, time, message FROM failure"
+                      " WHERE address = ? ORDER BY time",
 };

@@ -57,6 +57,18 @@ enum writer_statement {
     SQL_RECOUNT,
     SQL_LOST,
     SQL_REMOVE_STRAY,
+    SQL_SUPPRESS,
+    SQL_UNSUPPRESS,
+    SQL_FIND_SUPPRESSION,
+    SQL_ALL_SUPPRESSED,
+    SQL_REMOVE_EXPIRED,
+    SQL_ADD_FAILURE,
+    SQL_COUNT_FAILURES,
+    SQL_CLEAR_FAILURES,
+    SQL_ALL_FAILING,
+    SQL_REMOVE_FAILURES,
+    SQL_FIND_RECIPIENT,
+    SQL_RECIPIENT_BOUNCED,
     SQL_WRITER_COUNT
 };
 extern const char *const writer_sql[SQL_WRITER_COUNT];
@@ -83,12 +95,14 @@ enum reader_statement {
     READ_QUICK_CHECK,
     READ_LOST,
     READ_STRAY,
+    READ_SUPPRESSIONS,
+    READ_FAILURES,
     READ_COUNT
 };
 extern const char *const reader_sql[READ_COUNT];
 
 /* The columns of struct ledger_message, in the order in which load_message() takes them. */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 extern const char *const migrations[SCHEMA_VERSION]; /* [i] takes version i to i+1 */
 
 #endif
