@@ -166,33 +166,46 @@ static struct queue_link *link_for(struct queue *q, struct slice site)
     return q->outbound_n == 0 ? NULL : &q->outbound[hash_bytes(7, site) % q->outbound_n];
 }
 
-static void give_back(struct queue *q, struct job *job, int64_t again_ms)
+/* What we say about an attempt ourselves, when no outbound process can. */
+static void fail_attempt(struct queue *q, const struct job *job, enum outcome outcome,
+                         const char *state, const char *text)
 {
-    struct slice site = {job->site, job->site_n};
+    struct buf recipients, fact;
 
-    ledger_give_back(q->ledger, job->work);
-    schedule_expect(q->schedule, site, again_ms);
+    buf_init(&recipients, 65536);
+    buf_init(&fact, BUS_FRAME_MAX);
+    ranges_print(job->work->recipients, &recipients);
+    const struct msg_outcome_group g = {
+        .recipients = buf_slice(&recipients), .outcome = outcome, .text = slice_of(text)};
+    const struct msg_outcome m = {
+        .attempt = job->attempt,
+        .state = slice_of(state),
+        .dot_unix_ms = job->dot_granted ? loop_unix_ms(q->env.loop) : 0,
+        .groups = &g,
+        .groups_n = 1,
+    };
+    msg_outcome_encode(&m, &fact);
+    queue_take_outcome(q, buf_slice(&fact));
+    buf_finish(&fact);
+    buf_finish(&recipients);
 }
 
 static void dispatch(void *ctx, struct schedule_unit *unit)
 {
     struct queue *q = ctx;
     struct job *job = CONTAINER_OF(unit, struct job, unit);
-    struct slice site = {job->site, job->site_n};
-    struct queue_link *link = link_for(q, site);
-    int64_t now_ms = loop_unix_ms(q->env.loop);
+    struct queue_link *link = link_for(q, (struct slice){job->site, job->site_n});
 
-    if (link == NULL || link->bus == NULL || !send_segment(q, link, job->segment)) {
-        schedule_done(q->schedule, unit, false, now_ms, 0);
-        give_back(q, job, now_ms + 1000);
-        queue_free_job(&job);
+    job->attempt = q->next_attempt++;
+    job->link = link->index; /* it is there: limit() said so in this turn */
+    (void)map_put(q->attempts, map_key_u64(&job->attempt), job);
+    if (!send_segment(q, link, job->segment)) {
+        fail_attempt(q, job, OUTCOME_DEFERRED, "reading the spool",
+                     "The message could not be read from our disk");
         return;
     }
-    job->attempt = q->next_attempt++;
-    job->link = link->index;
     memcpy((char *)(uintptr_t)job->frame.p, &job->attempt, sizeof job->attempt); /* wire: LE u64 */
     bus_send(link->bus, MSG_DELIVER, job->frame);
-    (void)map_put(q->attempts, map_key_u64(&job->attempt), job);
 }
 
 static void drop(void *ctx, struct schedule_unit *unit)
@@ -278,6 +291,10 @@ static int64_t load(void *ctx, struct slice site, int64_t now_ms, size_t room)
 /* Twice the connections: one message on the way, the next one at hand. */
 static unsigned limit(void *ctx, struct slice site)
 {
+    const struct queue_link *link = link_for(ctx, site);
+
+    if (link == NULL || link->bus == NULL)
+        return 0; /* that process is being restarted */
     return 2 * connections_of(ctx, site);
 }
 
@@ -488,35 +505,19 @@ void queue_lost_outbound(struct queue *q, unsigned link)
     size_t cursor = 0;
     struct slice key;
     void *value;
-    struct buf fact;
 
-    buf_init(&fact, BUS_FRAME_MAX);
     while (map_next(q->attempts, &cursor, &key, &value)) {
         struct job *job = value;
-        struct buf recipients;
 
         if (job->link != link)
             continue;
-        buf_init(&recipients, 65536);
-        ranges_print(job->work->recipients, &recipients);
-        const struct msg_outcome_group g = {
-            .recipients = buf_slice(&recipients),
-            .outcome = job->dot_granted ? OUTCOME_UNKNOWN : OUTCOME_DEFERRED,
-            .text = job->dot_granted ? SLICE("Our own process ended after the final dot was sent")
-                                     : SLICE("Our own process ended before the final dot was sent"),
-        };
-        const struct msg_outcome m = {.attempt = job->attempt,
-                                      .state = SLICE("outbound process lost"),
-                                      .dot_unix_ms =
-                                          job->dot_granted ? loop_unix_ms(q->env.loop) : 0,
-                                      .groups = &g,
-                                      .groups_n = 1};
-        buf_clear(&fact);
-        msg_outcome_encode(&m, &fact);
-        queue_take_outcome(q, buf_slice(&fact));
-        buf_finish(&recipients);
+        if (job->dot_granted)
+            fail_attempt(q, job, OUTCOME_UNKNOWN, "outbound process lost",
+                         "Our own process ended after the final dot was sent");
+        else
+            fail_attempt(q, job, OUTCOME_DEFERRED, "outbound process lost",
+                         "Our own process ended before the final dot was sent");
     }
-    buf_finish(&fact);
     memset(q->outbound[link].segments, 0, sizeof q->outbound[link].segments);
 }
 

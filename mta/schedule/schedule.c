@@ -4,6 +4,8 @@
 
 #include "base/map.h"
 
+#define LIMIT_AGAIN_MS 1000 /* a site that may have nothing in flight is looked at again */
+
 struct site {
     struct list turn;  /* in schedule.turns while it has something that may go now */
     struct list ready; /* of schedule_unit */
@@ -210,6 +212,10 @@ static bool run_site(struct schedule *s, struct site *site, int64_t now_ms)
         return false;
     }
     site->rests_until_ms = 0;
+    if (limit == 0) {
+        note_wake(s, now_ms + LIMIT_AGAIN_MS);
+        return false;
+    }
     if (site->failures > 0 && limit > 1)
         limit = 1; /* after a rest one unit goes ahead and sees whether the site is back */
     if (site->in_flight >= limit || s->in_flight >= s->settings.in_flight_max)
@@ -243,7 +249,7 @@ static void wake_due(struct schedule *s, int64_t now_ms)
         struct site *site = value;
         int64_t at_ms = site->rests_until_ms != 0 ? site->rests_until_ms : site->next_due_ms;
 
-        if (at_ms <= now_ms)
+        if (at_ms <= now_ms || (site->ready_n > 0 && site->rests_until_ms == 0))
             give_turn(s, site);
         else
             note_wake(s, at_ms);

@@ -34,7 +34,7 @@ struct schedule_ports {
      * schedule_loaded(). Units that are in memory already must be left out. Returns when the site's
      * next unit beyond these is due: INT64_MAX when there is none. */
     int64_t (*load)(void *ctx, struct slice site, int64_t now_ms, size_t room);
-    /* How many attempts this site may have in flight. */
+    /* How many attempts this site may have in flight. 0: none now, ask again soon. */
     unsigned (*limit)(void *ctx, struct slice site);
 };
 

@@ -131,6 +131,19 @@ static void what_memory_cannot_hold_comes_back_from_the_ledger(void **state)
     assert_int_equal(schedule_counters(p->schedule).sites, 0);
 }
 
+static void a_limit_of_none_keeps_the_work_until_there_is_one(void **state)
+{
+    struct played *p = *state;
+
+    p->limit = 0;
+    fresh(p, "a", 1);
+    assert_int_equal(schedule_run(p->schedule, 5000), 6000);
+    assert_string_equal(p->log, "");
+    p->limit = 1;
+    schedule_run(p->schedule, 6000);
+    assert_string_equal(p->log, "go1 ");
+}
+
 static void a_site_that_is_down_rests_longer_each_time(void **state)
 {
     struct played *p = *state;
@@ -188,6 +201,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_site_gets_its_limit_and_sites_take_turns, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_memory_cannot_hold_comes_back_from_the_ledger, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_limit_of_none_keeps_the_work_until_there_is_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_site_that_is_down_rests_longer_each_time, set_up,
                                         tear_down),

@@ -86,6 +86,9 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     request_queue_size = 100
 
+    def handle_error(self, request, address):
+        pass  # a client that was killed
+
 
 if os.getppid() > 1:
     def watch(parent=os.getppid()):

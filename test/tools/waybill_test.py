@@ -116,11 +116,14 @@ class Waybill:
         found = {}
         if self.process is None or self.process.poll() is not None:
             return found
-        found["super"] = self.process.pid
+        main = self.process.pid
+        if self.wrapper:
+            main = int((self.dir / "run/waybill.pid").read_text())
+        found["super"] = main
         for line in subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]:
             pid, ppid, args = line.split(None, 2)
-            if int(ppid) == self.process.pid and "waybill" in args:
-                found[args.split(": ", 1)[-1].strip()] = int(pid)
+            if int(ppid) == main and args.startswith("waybill: "):
+                found[args.removeprefix("waybill: ").strip()] = int(pid)
         return found
 
     def kill(self, *names):
@@ -167,6 +170,11 @@ class Waybill:
         r = subprocess.run([binary(), *args, "--config", str(self.config)], capture_output=True, text=True)
         assert r.returncode in ok, f"waybill {' '.join(args)}: status {r.returncode}: {r.stderr}{r.stdout}"
         return r.stdout
+
+    def fsck(self):
+        """After stop(): spool and ledger agree."""
+        r = subprocess.run([binary(), "fsck", str(self.dir / "data")], capture_output=True, text=True)
+        assert r.returncode == 0, f"fsck: status {r.returncode}: {r.stderr}{r.stdout}"
 
     def show(self, message_id):
         return json.loads(self.command("show", "--json", message_id))
