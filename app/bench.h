@@ -6,5 +6,6 @@
 
 /* Prints its figures, as JSON if asked; returns the exit status. */
 int bench_dkim(bool json);
+int bench_spf(bool json);
 
 #endif

@@ -9,13 +9,15 @@ static const struct subject {
     int (*run)(bool json);
 } subjects[] = {
     {"dkim", bench_dkim},
+    {"spf", bench_spf},
 };
 
 int cmd_bench(int argc, char **argv)
 {
     static const struct cli_usage usage = {
         "SUBJECT", "measures what this machine can do",
-        "  dkim   sign and verify a message, compared with the bare RSA and Ed25519 operation"};
+        "  dkim   sign and verify a message, compared with the bare RSA and Ed25519 operation\n"
+        "  spf    evaluate a record with two includes, answers cached"};
     bool json = false;
     const struct cli_option options[] = {CLI_JSON(&json)};
     int operands = cli_parse(&usage, options, COUNT(options), argc, argv);
@@ -24,5 +26,5 @@ int cmd_bench(int argc, char **argv)
         if (strcmp(argv[0], subjects[i].name) == 0)
             return subjects[i].run(json);
     }
-    cli_die("say what to measure: dkim");
+    cli_die("say what to measure: dkim or spf");
 }
