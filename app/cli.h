@@ -55,7 +55,8 @@ struct cli_option {
 /* The options that many commands have, said in the same words everywhere. */
 #define CLI_JSON(target) CLI_FLAG("json", target, "print JSON, for programs")
 #define CLI_DNS(target)                                                                            \
-    CLI_TEXT("dns", target, "FILE", "answer every DNS question from this zone file")
+    CLI_TEXT("dns", target, "FILE",                                                                \
+             "answer every DNS question from this zone file; @SERVER asks there")
 #define CLI_NOW(target)                                                                            \
     CLI_NUMBER("now", target, "UNIX", "pretend that it is this time (seconds since 1970)")
 

@@ -1,26 +1,54 @@
 #include "app/resolver.h"
 
 #include "app/cli.h"
+#include "base/arena.h"
 #include "lib/dnsmsg/zone.h"
+#include "rt/dns/dns.h"
 
 #define ZONE_FILE_MAX ((size_t)64 << 20)
+#define ANSWERS_MAX ((size_t)256 << 20) /* all answers of one command */
 
 struct resolver {
-    struct dns_zone *zone;
+    struct dns_zone *zone; /* or: */
+    struct loop *loop;
+    struct dns_resolver *dns;
+    struct arena *answers;
+    struct dns_answer *waiting; /* where the answer goes; NULL once it is there */
 };
 
-struct resolver *resolver_open(const char *zone_path)
+static void open_zone(struct resolver *r, const char *path)
 {
-    struct resolver *r = mem_alloc(sizeof *r);
+    struct cli_file file = cli_file_need(path, ZONE_FILE_MAX);
     struct err e;
 
-    if (!zone_path)
-        cli_die("give a zone file with --dns");
-    struct cli_file file = cli_file_need(zone_path, ZONE_FILE_MAX);
     r->zone = dns_zone_create(file.data, &e);
     if (!r->zone)
-        cli_die("%s: %s", zone_path, e.text);
+        cli_die("%s: %s", path, e.text);
     cli_file_close(&file);
+}
+
+struct resolver *resolver_open(const char *dns)
+{
+    struct resolver *r = mem_alloc(sizeof *r);
+    struct dns_options options = {.servers = "system"};
+    struct slice text = slice_of(dns);
+    struct err e;
+
+    if (slice_starts(text, SLICE("zone:"))) {
+        open_zone(r, dns + 5);
+        return r;
+    }
+    if (dns && dns[0] != '@') {
+        open_zone(r, dns);
+        return r;
+    }
+    if (dns)
+        options.servers = dns + 1;
+    r->loop = loop_create();
+    r->answers = arena_create(ANSWERS_MAX);
+    r->dns = dns_create(r->loop, &options, &e);
+    if (!r->dns)
+        cli_die("%s", e.text);
     return r;
 }
 
@@ -29,11 +57,60 @@ void resolver_close(struct resolver **r)
     if (!*r)
         return;
     dns_zone_destroy(&(*r)->zone);
+    dns_destroy(&(*r)->dns);
+    loop_destroy(&(*r)->loop);
+    arena_destroy(&(*r)->answers);
     free(*r);
     *r = NULL;
 }
 
+/* --- copies, since rt/dns lends its answers for one call only --- */
+
+static void copy_record(struct arena *a, const struct dns_record *from, struct dns_record *to)
+{
+    struct slice *strings = NULL;
+    size_t at = 0;
+
+    *to = *from;
+    to->name = arena_copy(a, from->name);
+    to->text = arena_copy(a, from->text);
+    to->data = arena_copy(a, from->data);
+    if (from->string_count > 0)
+        strings = arena_array(a, from->string_count, sizeof *strings);
+    for (size_t i = 0; strings && i < from->string_count; i++) {
+        strings[i] = slice_sub(to->text, at, from->strings[i].n);
+        at += from->strings[i].n;
+    }
+    to->strings = strings;
+    to->string_count = strings ? from->string_count : 0;
+}
+
+static void take_answer(void *ctx, const struct dns_answer *answer)
+{
+    struct resolver *r = ctx;
+    struct dns_record *records = NULL;
+
+    *r->waiting = *answer;
+    r->waiting->canonical = arena_copy(r->answers, answer->canonical);
+    if (answer->count > 0)
+        records = arena_array(r->answers, answer->count, sizeof *records);
+    for (size_t i = 0; records && i < answer->count; i++)
+        copy_record(r->answers, &answer->records[i], &records[i]);
+    r->waiting->records = records;
+    r->waiting->count = records ? answer->count : 0;
+    if (answer->count > 0 && !records)
+        r->waiting->status = DNS_SERVFAIL;
+    r->waiting = NULL;
+}
+
 void resolver_ask(struct resolver *r, struct dns_question q, struct dns_answer *answer_out)
 {
-    dns_zone_answer(r->zone, q, answer_out);
+    if (r->zone) {
+        dns_zone_answer(r->zone, q, answer_out);
+        return;
+    }
+    r->waiting = answer_out;
+    (void)dns_ask(r->dns, &q, take_answer, r);
+    while (r->waiting)
+        loop_turn(r->loop, -1);
 }

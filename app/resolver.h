@@ -8,8 +8,9 @@
 
 struct resolver; /* opaque */
 
-/* `zone_path` as --dns gave it, or NULL for real DNS. Dies (cli_die) when it cannot be read. */
-struct resolver *resolver_open(const char *zone_path);
+/* `dns` as --dns gave it: a zone file ("FILE" or "zone:FILE") or "@ADDRESS[:PORT]" to ask that
+ * server; NULL: the system's servers. Dies (cli_die) when it cannot be used. */
+struct resolver *resolver_open(const char *dns);
 void resolver_close(struct resolver **r); /* NULL is fine; writes NULL back */
 
 /* Asks and waits. The answer is valid until the resolver is closed. */
