@@ -3,7 +3,7 @@
     with Waybill(...) as w:  w.send(...), w.show(id), w.events(), w.kill("queue")
 
 Everything lives in a temporary directory and ends with the test; processes are ended by pid."""
-import json, os, pathlib, shutil, signal, smtplib, socket, subprocess, sys, tempfile, time
+import contextlib, json, os, pathlib, shutil, signal, smtplib, socket, subprocess, sys, tempfile, time, types
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -171,6 +171,19 @@ class Waybill:
         assert r.returncode in ok, f"waybill {' '.join(args)}: status {r.returncode}: {r.stderr}{r.stdout}"
         return r.stdout
 
+    def shim(self):
+        """Call before start(): the daemon gets test/tools/disk_shim.c. order() tells it what to do."""
+        library = pathlib.Path(binary()).parent / "disk_shim.so"
+        if not library.exists():
+            skip(f"{library} is not built")
+        self.env |= {"LD_PRELOAD": str(library), "WAYBILL_SHIM_DIR": f"{self.dir}/data",
+                     "WAYBILL_SHIM_ORDER": f"{self.dir}/order"}
+        return self
+
+    def order(self, text):
+        (self.dir / "order.new").write_text(text)
+        os.rename(self.dir / "order.new", self.dir / "order")
+
     def fsck(self):
         """After stop(): spool and ledger agree."""
         r = subprocess.run([binary(), "fsck", str(self.dir / "data")], capture_output=True, text=True)
@@ -188,6 +201,10 @@ class Waybill:
 
     def __enter__(self):
         return self.start()
+
+    def ending(self):
+        """`with w.ending():` for a Waybill that was started before."""
+        return contextlib.closing(types.SimpleNamespace(close=lambda: self.__exit__(sys.exc_info()[0])))
 
     def __exit__(self, kind, *rest):
         try:
