@@ -1,11 +1,8 @@
 /* waybill dkim: verify, sign, keygen, record, check (RFC 6376, 8301, 8463). */
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/eml.h"
+#include "app/keyfile.h"
 #include "app/resolver.h"
 #include "base/json.h"
 #include "lib/dkim/sign.h"
@@ -166,55 +163,6 @@ static int run_verify(const struct dkim_command *o, const char *path)
 
 /* --- keys --- */
 
-static struct crypt_key *open_key(const char *path)
-{
-    struct cli_file file = cli_file_need(path, CRYPT_KEY_FILE_MAX_BYTES);
-    struct crypt_key *key;
-    struct err err;
-
-    if (crypt_key_read_private(file.data, &key, &err) != 0)
-        cli_die("%s: %s", path, err.text);
-    cli_file_close(&file);
-    return key;
-}
-
-static bool all_written(int fd, struct slice text)
-{
-    while (text.n > 0) {
-        ssize_t n = write(fd, text.p, text.n);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        text = slice_from(text, (size_t)n); /* positive */
-    }
-    return fsync(fd) == 0;
-}
-
-/* A key file is readable by its owner only, from its first moment on. */
-static void write_key(const char *path, const struct crypt_key *key, bool force)
-{
-    struct buf pem;
-    struct err err;
-    int fd;
-
-    buf_init(&pem, CRYPT_KEY_FILE_MAX_BYTES);
-    if (crypt_key_write_private(key, &pem, &err) != 0)
-        cli_die("%s", err.text);
-    if (force && unlink(path) != 0 && errno != ENOENT)
-        cli_die("%s: %s", path, strerror(errno));
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST)
-        cli_die("%s is there already; a new key there would break what is signed with it (use "
-                "another selector, or --force)",
-                path);
-    if (fd < 0 || fchmod(fd, 0600) != 0 || !all_written(fd, buf_slice(&pem)) || close(fd) != 0)
-        cli_die("%s: %s", path, strerror(errno));
-    crypt_wipe(pem.p, pem.n);
-    buf_finish(&pem);
-}
-
 /* "SELECTOR._domainkey.DOMAIN. IN TXT "..."" */
 static void append_record(struct slice selector, struct slice domain, const struct crypt_key *key,
                           struct buf *record, struct buf *out)
@@ -268,7 +216,7 @@ static void make_key(const struct dkim_command *o, const struct kind *kind, stru
         cli_die("the names are too long");
     if (crypt_key_generate(kind->type, (unsigned)o->bits, &key, &err) != 0)
         cli_die("%s", err.text);
-    write_key(path, key, o->force);
+    keyfile_write(path, key, o->force);
     if (o->json) {
         if (dkim_record_write(key, &record, &err) != 0)
             cli_die("%s", err.text);
@@ -343,7 +291,7 @@ static struct crypt_key *take_key_option(const char *text, bool simple,
     spec_out->selector = slice_from(file, colon + 1);
     memcpy(path, file.p, colon);
     path[colon] = '\0';
-    key = open_key(path);
+    key = keyfile_read(path);
     spec_out->algorithm = crypt_key_type(key) == CRYPT_RSA ? DKIM_RSA_SHA256 : DKIM_ED25519_SHA256;
     return key;
 }
@@ -501,7 +449,7 @@ static int run_record(const struct dkim_command *o, struct slice selector, struc
 
     buf_init(&out, OUTPUT_MAX);
     if (o->key != NULL) {
-        struct crypt_key *key = open_key(o->key);
+        struct crypt_key *key = keyfile_read(o->key);
 
         check_names(selector, domain);
         buf_init(&record, DKIM_RECORD_MAX_BYTES);
@@ -540,7 +488,7 @@ static int run_check(const struct dkim_command *o, struct slice selector, struct
 
     if (o->key == NULL)
         cli_die("check needs --key FILE, the private key that signs");
-    key = open_key(o->key);
+    key = keyfile_read(o->key);
     look_up(o, selector, domain, &p);
     for (size_t i = 0; i < p.count; i++)
         match = match || (p.list[i]->key != NULL && crypt_key_same_public(p.list[i]->key, key));
