@@ -11,7 +11,7 @@
 #include "rt/bus/wire.h"
 
 #define FRAME_HEADER 8 /* u32 length, u16 type, u16 flags */
-#define ANSWER_MAX 4096
+#define ANSWER_MAX 65536
 #define PATIENCE_S 30
 
 static int connect_to(const char *path, struct err *e)

@@ -43,17 +43,27 @@ static struct message *waiting_message(struct inbound *in, uint64_t txn)
 static void from_queue(void *ctx, uint16_t type, struct slice payload, int fd)
 {
     struct inbound *in = ctx;
+    struct msg_suppressed_hint hint;
     struct msg_accepted m;
+    struct msg_checked checked;
     struct message *message;
+    struct client *client;
 
     if (fd >= 0)
         close(fd);
     arena_reset(in->arena);
-    if (type != MSG_ACCEPTED || !msg_accepted_decode(payload, in->arena, &m))
-        return;
-    message = waiting_message(in, m.txn);
-    if (message != NULL)
-        message_accepted(message, &m);
+    if (type == MSG_ACCEPTED && msg_accepted_decode(payload, in->arena, &m)) {
+        message = waiting_message(in, m.txn);
+        if (message != NULL)
+            message_accepted(message, &m);
+    } else if (type == MSG_CHECKED && msg_checked_decode(payload, in->arena, &checked)) {
+        client = return_checked(in, &checked);
+        if (client != NULL)
+            client_checked(client, &checked);
+    } else if (type == MSG_SUPPRESSED_HINT &&
+               msg_suppressed_hint_decode(payload, in->arena, &hint)) {
+        inbound_return_hints(in, &hint);
+    }
 }
 
 /* Calls `fn` for every message, also while they go. */
@@ -79,7 +89,16 @@ static void queue_gone(void *ctx, const struct err *why)
     bus_close(&in->queue);
     each_message(in, message_queue_gone);
     LIST_EACH(&in->clients, link)
-    client_resume(CONTAINER_OF(link, struct client, link));
+    {
+        struct client *c = CONTAINER_OF(link, struct client, link);
+
+        if (c->check != 0) {
+            return_forget(c);
+            client_checked(c, NULL);
+        } else {
+            client_resume(c);
+        }
+    }
 }
 
 static void queue_drained(void *ctx)
@@ -194,6 +213,7 @@ static void inbound_destroy(void *role)
     LIST_EACH(&in->clients, each)
     client_destroy(CONTAINER_OF(each, struct client, link));
     each_message(in, message_destroy);
+    inbound_return_destroy(in);
     bus_close(&in->queue);
     bus_close(&in->keys);
     while ((link = list_take_first(&in->idle_signers)) != NULL) {
@@ -253,7 +273,7 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     loop_timer_init(&in->stop_timer, env->loop, check_stopped, in);
     (void)snprintf(in->hostname, sizeof in->hostname, "%s", env->conf->hostname);
     in->logins = logins_load(env->conf->logins_file, e);
-    if (in->logins == NULL) {
+    if (in->logins == NULL || inbound_return_create(in, e) < 0) {
         inbound_destroy(in);
         return NULL;
     }

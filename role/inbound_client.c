@@ -24,6 +24,7 @@ static void forget_envelope(struct client *c)
     c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
     c->sender_path = SLICE("");
     c->sender = (struct smtp_sender){0};
+    c->is_return = false;
 }
 
 void client_destroy(struct client *c)
@@ -32,6 +33,7 @@ void client_destroy(struct client *c)
     uintptr_t count;
 
     forget_envelope(c);
+    return_forget(c);
     count = (uintptr_t)map_get(in->per_address, slice_of(c->ip));
     if (count > 1)
         (void)map_put(in->per_address, slice_of(c->ip), (void *)(count - 1));
@@ -85,7 +87,7 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
         say(c, 451, "4.3.0", "The queue is restarting; try again later");
         return;
     }
-    if (!c->may_relay) {
+    if (!c->may_relay && !inbound_return_is_on(in)) {
         say(c, 550, "5.7.1", "Relaying denied: log in first, or send from an allowed network");
         return;
     }
@@ -98,17 +100,13 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
     say(c, 250, "2.1.0", "Ok");
 }
 
-static void on_recipient(struct client *c, const struct smtp_recipient *r)
+static void take_recipient(struct client *c, const struct smtp_recipient *r)
 {
     struct msg_envelope_recipient *to;
     char options_room[1024];
     struct buf options = {
         .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
 
-    if (slice_find_last(r->path, '@') == SLICE_NONE) {
-        say(c, 550, "5.1.3", "An address needs a domain here");
-        return;
-    }
     options_write_recipient(r, &options);
     c->envelope_bytes += r->path.n + options.n + 16;
     if (c->envelope_bytes > ENVELOPE_MAX_BYTES) {
@@ -123,7 +121,30 @@ static void on_recipient(struct client *c, const struct smtp_recipient *r)
     *to = (struct msg_envelope_recipient){.n = (uint32_t)c->recipient_n};
     to->address = arena_copy(c->envelope, r->path);
     to->options = arena_copy(c->envelope, buf_slice(&options));
+    c->is_return = return_is_one(c, to->address);
     say(c, 250, "2.1.5", "Ok");
+}
+
+/* Returns false when the queue has to be asked first. */
+static bool on_recipient(struct client *c, const struct smtp_recipient *r)
+{
+    struct smtp_reply reply;
+
+    if (slice_find_last(r->path, '@') == SLICE_NONE) {
+        say(c, 550, "5.1.3", "An address needs a domain here");
+        return true;
+    }
+    switch (return_check(c, r->path, &reply)) {
+    case RETURN_TAKE:
+        take_recipient(c, r);
+        return true;
+    case RETURN_WAIT:
+        return false;
+    case RETURN_REPLY:
+        smtp_server_answer(c->server, reply);
+        return true;
+    }
+    return true;
 }
 
 static void on_data(struct client *c)
@@ -185,8 +206,7 @@ static bool serve_questions(struct client *c)
         on_sender(c, ask.sender);
         return true;
     case SMTP_ASK_RECIPIENT:
-        on_recipient(c, ask.recipient);
-        return true;
+        return on_recipient(c, ask.recipient);
     case SMTP_ASK_DATA:
         on_data(c);
         return true;
@@ -363,6 +383,25 @@ static void go_on(struct client *c)
         return;
     }
     stream_resume(c->stream);
+}
+
+void client_checked(struct client *c, const struct msg_checked *m)
+{
+    struct smtp_ask ask = smtp_server_ask(c->server);
+    char text[200], enhanced[16];
+
+    if (ask.kind != SMTP_ASK_RECIPIENT)
+        return;
+    if (m != NULL && m->code == 250) {
+        take_recipient(c, ask.recipient);
+    } else if (m != NULL) {
+        (void)snprintf(text, sizeof text, "%.*s", SLICE_ARG(slice_sub(m->text, 0, 190)));
+        (void)snprintf(enhanced, sizeof enhanced, "%.*s", SLICE_ARG(slice_sub(m->enhanced, 0, 15)));
+        say(c, m->code, enhanced, text);
+    } else {
+        say(c, 451, "4.3.0", "The queue is restarting; try again later");
+    }
+    go_on(c);
 }
 
 void client_answer_end(struct client *c, unsigned code, const char *enhanced, const char *text)

@@ -21,6 +21,7 @@
 #define SIGNERS_MAX DKIM_SIGNER_SIGNATURES_MAX
 
 struct client;
+struct inbound_return;
 struct message;
 
 struct known_key {
@@ -54,7 +55,8 @@ struct inbound {
     size_t known_n;
     bool keys_are_known;
     struct list idle_signers; /* of signer_link */
-    struct crypt_hash *hash;  /* for one-shot digests */
+    struct inbound_return *returns;
+    struct crypt_hash *hash; /* for one-shot digests */
     struct arena *arena;
     struct id_maker ids;
     uint64_t next_txn;
@@ -85,6 +87,8 @@ struct client {
     char ip[IP6_TEXT_MAX];
     int64_t line_ms; /* when its newest command line came */
     unsigned lines;  /* of commands, until then */
+    uint64_t check;  /* the queue is asked about the recipient; 0: not */
+    bool is_return;  /* the recipient is a bounce address */
     bool may_relay, waits_for_queue, in_on_bytes;
     bool peer_ended; /* it shut its side, and waits for the answer to the final dot */
 };
@@ -103,6 +107,7 @@ enum message_state {
     MESSAGE_REFUSED, /* `refusal` is the answer to the final dot */
     MESSAGE_SIGNING, /* the keys role has the digests */
     MESSAGE_STORING, /* the queue role has it */
+    MESSAGE_RETURN,  /* it came to a bounce address: collected, then read */
 };
 
 struct message {
@@ -138,5 +143,26 @@ void message_accepted(struct message *m, const struct msg_accepted *answer);
 void message_abandon(struct message *m);
 void message_keys_gone(struct message *m);
 void message_queue_gone(struct message *m);
+
+/* --- inbound_return.c: bounce addresses, suppressed recipients --- */
+
+MUST_USE int inbound_return_create(struct inbound *in, struct err *e);
+void inbound_return_destroy(struct inbound *in);
+void inbound_return_hints(struct inbound *in, const struct msg_suppressed_hint *m);
+bool inbound_return_is_on(const struct inbound *in); /* there is a return path domain */
+enum return_answer {
+    RETURN_TAKE,  /* nothing speaks against this recipient */
+    RETURN_WAIT,  /* the queue is asked; return_checked() brings the client back */
+    RETURN_REPLY, /* *reply_out */
+};
+enum return_answer return_check(struct client *c, struct slice address,
+                                struct smtp_reply *reply_out);
+struct client *return_checked(struct inbound *in, const struct msg_checked *m); /* NULL: gone */
+void return_forget(struct client *c);
+bool return_is_one(const struct client *c, struct slice address);
+void return_body(struct message *m, struct slice bytes);
+void return_end(struct message *m); /* the queue is there */
+/* The queue's answer about the recipient, or its absence (NULL: 451). */
+void client_checked(struct client *c, const struct msg_checked *m);
 
 #endif

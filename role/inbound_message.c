@@ -40,6 +40,7 @@ struct message *message_begin(struct client *c)
 
     m->client = c;
     m->inbound = in;
+    m->state = c->is_return ? MESSAGE_RETURN : MESSAGE_HEADER;
     m->txn = in->next_txn++;
     crypt_random(&random, sizeof random);
     m->id = id_make(&in->ids, loop_unix_ms(in->env.loop), random);
@@ -288,6 +289,8 @@ void message_body(struct message *m, struct slice bytes)
         take_header(m, bytes);
     else if (m->state == MESSAGE_BODY)
         take_body(m, bytes);
+    else if (m->state == MESSAGE_RETURN)
+        return_body(m, bytes);
 }
 
 /* --- the end --- */
@@ -432,7 +435,11 @@ void message_end(struct message *m)
         return;
     }
     loop_timer_set(&m->budget, m->inbound->conf->ack_budget_ms);
-    if (m->spec_n > 0)
+    if (m->state == MESSAGE_RETURN && m->inbound->queue == NULL)
+        answer(m, 451, "4.3.0", "The queue is not there; try again later");
+    else if (m->state == MESSAGE_RETURN)
+        return_end(m);
+    else if (m->spec_n > 0)
         ask_keys(m);
     else
         submit(m, SLICE(""));
@@ -478,7 +485,12 @@ void message_accepted(struct message *m, const struct msg_accepted *a)
                        a->duplicate ? "Ok: already queued as %s" : "Ok: queued as %s", id);
     else
         (void)snprintf(text, sizeof text, "%.*s", SLICE_ARG(a->text));
-    answer(m, a->code, a->code == 250 ? "2.0.0" : a->code == 452 ? "4.3.1" : "4.3.0", text);
+    answer(m, a->code,
+           a->code == 250   ? "2.0.0"
+           : a->code == 452 ? "4.3.1"
+           : a->code == 550 ? "5.7.1"
+                            : "4.3.0",
+           text);
 }
 
 void message_abandon(struct message *m)

@@ -15,6 +15,7 @@
 #define REST_FIRST_MS 30000
 #define REST_MAX_MS (15 * 60 * 1000)
 #define HOUSE_EVERY_MS 5000
+#define FAILURES_KEPT_MS (INT64_C(3650) * 86400000) /* longer than any threshold looks back */
 #define FACTS_AGAIN_MS 1000
 
 uint64_t queue_random(struct queue *q)
@@ -65,12 +66,13 @@ static void answer_accepts(struct queue *q, bool good, bool full)
         if (!good)
             m.text = full ? SLICE("The disk is full here; try again later")
                           : SLICE("The message could not be stored; try again later");
-        metric_add(q->env.metrics,
-                   !good          ? METRIC_messages_tempfailed_total
-                   : p->duplicate ? METRIC_messages_duplicate_total
-                                  : METRIC_messages_accepted_total,
-                   1);
-        if (good && !p->duplicate) {
+        if (!p->is_report)
+            metric_add(q->env.metrics,
+                       !good          ? METRIC_messages_tempfailed_total
+                       : p->duplicate ? METRIC_messages_duplicate_total
+                                      : METRIC_messages_accepted_total,
+                       1);
+        if (good && !p->duplicate && !p->is_report) {
             metric_add(q->env.metrics, METRIC_recipients_accepted_total, p->recipients);
             metric_add(q->env.metrics, METRIC_bytes_accepted_total, p->bytes);
         }
@@ -258,7 +260,8 @@ static void remove_old_segments(struct queue *q, int64_t before_ms)
 static void keep_house(void *ctx)
 {
     struct queue *q = ctx;
-    int64_t before_ms = loop_unix_ms(q->env.loop) - q->conf->retention_ms;
+    int64_t now_ms = loop_unix_ms(q->env.loop);
+    int64_t before_ms = now_ms - q->conf->retention_ms;
     struct ledger_counters c = ledger_counters(q->ledger);
     bool more = false;
     struct err e;
@@ -266,7 +269,8 @@ static void keep_house(void *ctx)
     watch_disk(q);
     queue_open_group(q);
     if (!q->spoiled) {
-        if (ledger_forget(q->ledger, before_ms, 500, &more, &e) < 0) {
+        if (ledger_forget(q->ledger, before_ms, 500, &more, &e) < 0 ||
+            ledger_forget_failures(q->ledger, now_ms - FAILURES_KEPT_MS, now_ms, &e) < 0) {
             log_warn(q->env.log, "ledger.forget", LOG_ERR(&e));
             q->spoiled = true;
         } else {
@@ -344,6 +348,7 @@ static void queue_destroy(void *role)
     struct queue *q = role;
 
     queue_control_destroy(&q->control);
+    queue_bounce_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
     loop_timer_finish(&q->house);
@@ -406,7 +411,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
         return NULL;
     }
     q->schedule = schedule_create(&settings, &ports);
-    if (open_stores(q, e) < 0 || list_sites(q, e) < 0) {
+    if (open_stores(q, e) < 0 || list_sites(q, e) < 0 || queue_bounce_create(q, e) < 0) {
         queue_destroy(q);
         return NULL;
     }
@@ -431,6 +436,10 @@ static void from_inbound(void *ctx, uint16_t type, struct slice payload, int fd)
         queue_take_piece(link->queue, link, payload);
     else if (type == MSG_ABANDON)
         queue_take_abandon(link->queue, link, payload);
+    else if (type == MSG_CHECK)
+        queue_take_check(link->queue, link, payload);
+    else if (type == MSG_REPORT)
+        queue_take_report(link->queue, link, payload);
 }
 
 static void from_outbound(void *ctx, uint16_t type, struct slice payload, int fd)
@@ -469,6 +478,8 @@ static void queue_attach(void *role, enum role_kind peer, unsigned index, struct
         link_closed(link, &(struct err){.text = "replaced"});
     *link = (struct queue_link){.queue = q, .kind = peer, .index = index, .bus = bus};
     bus_set_handlers(bus, peer == ROLE_INBOUND ? &inbound_handlers : &outbound_handlers, link);
+    if (peer == ROLE_INBOUND)
+        queue_bounce_attached(q, bus);
     if (peer == ROLE_OUTBOUND && index >= q->outbound_n)
         q->outbound_n = index + 1;
     loop_timer_set(&q->wake, 0);
@@ -488,6 +499,7 @@ static void queue_settings(void *role, const struct conf *conf)
     struct queue *q = role;
 
     q->conf = conf;
+    queue_bounce_settings(q);
     schedule_wake(q->schedule, SLICE(""));
 }
 

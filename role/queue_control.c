@@ -130,6 +130,27 @@ static void change_message(struct queue *q, change_fn *change, struct slice argu
     expect_all_sites(q);
 }
 
+/* "suppress" and "unsuppress"; false: another verb. */
+static bool change_suppression(struct queue *q, const struct msg_control_request *m,
+                               struct pending_answer *p)
+{
+    struct err e = {ERR_NONE, ""};
+    int result;
+
+    if (slice_eq(m->verb, SLICE("suppress")))
+        result = queue_suppress_lines(q, m->argument, &p->answer.count, &e);
+    else if (slice_eq(m->verb, SLICE("unsuppress")))
+        result = queue_unsuppress(q, m->argument, &p->answer.count, &e);
+    else
+        return false;
+    p->answer.ok = result == 0;
+    if (result != 0) {
+        (void)snprintf(p->text, sizeof p->text, "%s", e.text);
+        q->spoiled = true; /* all of it, or nothing */
+    }
+    return true;
+}
+
 static void run_verb(struct control *c, const struct msg_control_request *m,
                      struct pending_answer *p)
 {
@@ -149,6 +170,8 @@ static void run_verb(struct control *c, const struct msg_control_request *m,
             q->spoiled = true;
         return;
     }
+    if (change_suppression(q, m, p))
+        return;
     for (size_t i = 0; i < COUNT(changes); i++)
         if (slice_eq(m->verb, changes[i].verb)) {
             change_message(q, changes[i].change, m->argument, p);

@@ -16,11 +16,13 @@
 #include "role/messages.h"
 #include "role/role.h"
 #include "store/ledger/ledger.h"
+#include "store/ledger/suppression.h"
 #include "store/spool/spool.h"
 
 #define SEGMENTS_HELD 64 /* descriptors of the spool that an outbound process keeps */
 
 struct queue;
+struct queue_bounce;
 
 /* A bus to another role. */
 struct queue_link {
@@ -38,7 +40,7 @@ struct pending_accept {
     unsigned link;
     uint64_t txn, received_us;
     struct id id;
-    bool duplicate;
+    bool duplicate, is_report;
     size_t recipients;
     uint64_t bytes;
 };
@@ -97,6 +99,7 @@ struct queue {
     struct loop_timer wake;  /* for the schedule */
     struct loop_timer house; /* retention, checkpoints, disk space */
     struct control *control;
+    struct queue_bounce *bounce;
     uint64_t random_state;
     bool stopping, disk_low, facts_waiting;
 };
@@ -112,6 +115,9 @@ void queue_take_piece(struct queue *q, struct queue_link *from, struct slice pay
 void queue_take_submit(struct queue *q, struct queue_link *from, struct slice payload);
 void queue_take_abandon(struct queue *q, struct queue_link *from, struct slice payload);
 void queue_forget_pieces(struct queue_link *link);
+/* `250` for a report, after the commit. */
+void queue_add_report_answer(struct queue *q, const struct queue_link *from, uint64_t txn,
+                             struct id id);
 
 /* queue_send.c */
 extern const struct schedule_ports queue_schedule_ports; /* ctx is filled in by queue.c */
@@ -126,6 +132,29 @@ void queue_lost_outbound(struct queue *q, unsigned link);
 struct slice queue_site_of(struct queue *q, struct slice domain, struct buf *scratch);
 uint32_t queue_site_number(struct queue *q, struct slice site, struct err *e);
 struct ledger_verdict queue_judge_dangling(void *ctx, const struct ledger_dangling *d);
+
+/* queue_bounce.c: verdicts, suppression, bounce addresses, reports */
+MUST_USE int queue_bounce_create(struct queue *q, struct err *e); /* the ledger is open */
+void queue_bounce_destroy(struct queue *q);
+void queue_bounce_settings(struct queue *q);
+void queue_bounce_attached(struct queue *q, struct bus *bus); /* of an inbound process */
+/* Whether mail of this stream and sender leaves with a bounce address for each recipient. */
+bool queue_signs_return_path(const struct queue *q, struct slice stream, struct slice sender);
+/* The reverse path for recipient `n`: its bounce address (in `out`), or the message's own. */
+struct slice queue_return_path(struct queue *q, const struct ledger_message *message, uint32_t n,
+                               struct buf *out);
+/* Before results are written: fills in their categories, counts failures, suppresses, reports. */
+MUST_USE int queue_bounce_results(struct queue *q, const struct ledger_unit *work,
+                                  struct ledger_result *results, size_t n, struct err *e);
+MUST_USE int queue_find_suppression(struct queue *q, struct slice address, struct slice stream,
+                                    bool *found_out, struct ledger_suppression *out, struct err *e);
+MUST_USE int queue_suppress(struct queue *q, const struct ledger_suppression *s, struct err *e);
+MUST_USE int queue_suppress_lines(struct queue *q, struct slice lines, uint64_t *count_out,
+                                  struct err *e);
+MUST_USE int queue_unsuppress(struct queue *q, struct slice text, uint64_t *count_out,
+                              struct err *e);
+void queue_take_check(struct queue *q, struct queue_link *from, struct slice payload);
+void queue_take_report(struct queue *q, struct queue_link *from, struct slice payload);
 
 /* queue_control.c */
 struct control *queue_control_create(struct queue *q, int fd);

@@ -78,6 +78,14 @@ static struct pending_accept *add_accept(struct queue *q, const struct queue_lin
     return p;
 }
 
+void queue_add_report_answer(struct queue *q, const struct queue_link *from, uint64_t txn,
+                             struct id id)
+{
+    const struct msg_submit m = {.txn = txn, .id = id};
+
+    add_accept(q, from, &m)->is_report = true;
+}
+
 /* The same transaction was stored before: its id is the answer, and nothing new is delivered. */
 static bool answer_duplicate(struct queue *q, const struct msg_submit *m, struct pending_accept *p)
 {
@@ -146,6 +154,60 @@ static int find_sites(struct queue *q, const struct msg_submit *m, struct ledger
     return last_site == 0 ? -1 : 0;
 }
 
+/* Marks those who get no mail any more; *n_out of them. */
+static int find_suppressed(struct queue *q, const struct msg_submit *m,
+                           struct ledger_recipient *recipients, size_t *n_out, struct err *e)
+{
+    struct ledger_suppression s;
+
+    *n_out = 0;
+    for (size_t i = 0; i < m->recipients_n; i++) {
+        if (queue_find_suppression(q, recipients[i].address, m->stream,
+                                   &recipients[i].is_suppressed, &s, e) < 0)
+            return -1;
+        *n_out += recipients[i].is_suppressed;
+    }
+    return 0;
+}
+
+/* Everybody is suppressed, and the stream wants to hear so. Nothing is stored. */
+static bool refuse_suppressed(struct queue *q, struct queue_link *from, const struct msg_submit *m)
+{
+    const struct conf_stream *stream = conf_find_stream(q->conf, m->stream);
+    struct msg_accepted no = {.txn = m->txn, .id = m->id, .code = 550};
+    struct ledger_suppression s;
+    bool found = stream != NULL && stream->suppressed == CONF_SUPPRESSED_REFUSE;
+    struct err e;
+
+    for (size_t i = 0; i < m->recipients_n && found; i++)
+        if (queue_find_suppression(q, m->recipients[i].address, m->stream, &found, &s, &e) < 0)
+            return false; /* storing will meet it again */
+    if (!found || m->recipients_n == 0)
+        return false;
+    no.text = arena_printf(q->arena, "suppressed: %.*s", SLICE_ARG(s.reason));
+    forget_body(from, m->txn);
+    msg_accepted_encode(&no, bus_begin(from->bus, MSG_ACCEPTED));
+    bus_end(from->bus);
+    return true;
+}
+
+static int note_suppressed(struct queue *q, const struct msg_submit *m,
+                           const struct ledger_recipient *recipients, struct err *e)
+{
+    struct range_list list = {0};
+    int result;
+
+    for (size_t i = 0; i < m->recipients_n; i++)
+        if (recipients[i].is_suppressed)
+            range_list_add(&list, (uint32_t)i + 1, (uint32_t)i + 1); /* at most 10^6 */
+    const struct ledger_event_note note = {.kind = LEDGER_EV_SUPPRESSED,
+                                           .recipients = range_list_view(&list),
+                                           .text = SLICE("on the suppression list: not tried")};
+    result = ledger_add_event(q->ledger, m->id, &note, loop_unix_ms(q->env.loop), e);
+    range_list_finish(&list);
+    return result;
+}
+
 static void keep_fresh(struct queue *q, const struct ledger_message *message,
                        const struct ledger_recipient *recipients, struct ledger_units units)
 {
@@ -186,7 +248,9 @@ static int store_message(struct queue *q, struct queue_link *from, const struct 
         .subject = m->subject,
         .has_digest = m->digest.n == LEDGER_DIGEST_BYTES,
         .recipient_count = (uint32_t)m->recipients_n,
+        .alone = queue_signs_return_path(q, m->stream, m->sender),
     };
+    size_t suppressed = 0;
     struct ledger_units units = {NULL, 0};
     bool take = schedule_counters(q->schedule).ready + q->fresh_n < 2000 && !q->stopping;
 
@@ -194,11 +258,14 @@ static int store_message(struct queue *q, struct queue_link *from, const struct 
         return err_set(e, ERR_LIMIT, "too many recipients: %zu", m->recipients_n);
     if (message.has_digest)
         memcpy(message.digest, m->digest.p, sizeof message.digest);
-    if (store_body(q, from, m, &message.place, e) < 0 || find_sites(q, m, recipients, e) < 0)
+    if (store_body(q, from, m, &message.place, e) < 0 || find_sites(q, m, recipients, e) < 0 ||
+        find_suppressed(q, m, recipients, &suppressed, e) < 0)
         return -1;
     message.size_bytes = message.place.head_n + message.place.body_n;
     if (ledger_add_message(q->ledger, &message, recipients, m->recipients_n, message.received_ms,
                            take, &units, e) < 0)
+        return -1;
+    if (suppressed > 0 && note_suppressed(q, m, recipients, e) < 0)
         return -1;
     if (m->signatures.n > 0) {
         const struct ledger_event_note note = {.kind = LEDGER_EV_SIGNED, .text = m->signatures};
@@ -243,6 +310,8 @@ void queue_take_submit(struct queue *q, struct queue_link *from, struct slice pa
         bus_end(from->bus);
         return;
     }
+    if (refuse_suppressed(q, from, &m))
+        return;
     queue_open_group(q);
     p = add_accept(q, from, &m);
     if (q->spoiled || answer_duplicate(q, &m, p)) {

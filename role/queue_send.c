@@ -78,7 +78,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
     struct job *job = mem_alloc(sizeof *job + site.n);
     size_t count = (size_t)ranges_count(work->recipients), filled = 0;
     struct msg_envelope_recipient *list = mem_alloc(count * sizeof *list);
-    struct buf frame, hops;
+    struct buf frame, hops, path;
 
     /* `recipients` is either the whole message (fresh) or just the unit (loaded). */
     for (size_t r = 0; r < work->recipients.n; r++)
@@ -95,6 +95,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
     memcpy(job->site, site.p, site.n);
     list_init(&job->unit.link);
     buf_init(&hops, 65536);
+    buf_init(&path, 512);
     buf_init(&frame, BUS_FRAME_MAX);
     join_next_hops(route, &hops);
     const struct msg_deliver m = {
@@ -104,7 +105,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
         .next_hops = buf_slice(&hops),
         .lmtp = route != NULL && route->protocol == CONF_PROTOCOL_LMTP,
         .connections = (uint16_t)connections_of(q, site),
-        .sender = message->sender,
+        .sender = queue_return_path(q, message, list[0].n, &path),
         .options = message->options,
         .segment = message->place.segment,
         .offset = message->place.offset,
@@ -118,6 +119,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
     memcpy((char *)(uintptr_t)job->frame.p, frame.p, frame.n);
     buf_finish(&frame);
     buf_finish(&hops);
+    buf_finish(&path);
     free(list);
     return job;
 }
@@ -227,7 +229,7 @@ static int64_t expiry_of(const struct queue *q, struct slice stream)
 /* A unit that is older than its stream keeps mail is given up here, without an attempt. */
 static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_ms)
 {
-    const struct ledger_result result = {
+    struct ledger_result result = {
         .kind = LEDGER_EV_EXPIRED,
         .state = LEDGER_EXPIRED,
         .recipients = work->recipients,
@@ -239,7 +241,9 @@ static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_
     if (now_ms - work->received_ms < expiry_of(q, work->stream))
         return false;
     queue_open_group(q);
-    if (ledger_outcome(q->ledger, work, &result, 1, LEDGER_NEVER, now_ms, &e) < 0) {
+    arena_reset(q->arena);
+    if (queue_bounce_results(q, work, &result, 1, &e) < 0 ||
+        ledger_outcome(q->ledger, work, &result, 1, LEDGER_NEVER, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.expire", LOG_ERR(&e));
         q->spoiled = true;
     }
@@ -467,7 +471,8 @@ static void write_outcome(struct queue *q, struct job *job, const struct msg_out
     n = read_results(q, job, m, results, ranges, &left);
     if (left)
         due_ms = next_due(q, job->work, now_ms);
-    if (n == 0 || ledger_outcome(q->ledger, job->work, results, n, due_ms, now_ms, &e) < 0) {
+    if (n == 0 || queue_bounce_results(q, job->work, results, n, &e) < 0 ||
+        ledger_outcome(q->ledger, job->work, results, n, due_ms, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.outcome", LOG_ERR(&e));
         q->spoiled = true;
     } else {

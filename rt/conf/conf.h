@@ -45,6 +45,9 @@ enum { CONF_ROUTE_TLS_DEFAULT, CONF_ROUTE_TLS_NONE /* then CONF_HOP_TLS_* + 1 */
 enum { CONF_PROTOCOL_SMTP, CONF_PROTOCOL_LMTP };
 enum { CONF_RECEIVED_FULL, CONF_RECEIVED_HIDDEN };
 enum { CONF_NEWLINE_REFUSE, CONF_NEWLINE_ACCEPT };
+enum { CONF_RETURN_PATH_SIGNED, CONF_RETURN_PATH_ORIGINAL };
+enum { CONF_FAILURES_ASKED, CONF_FAILURES_MAIL, CONF_FAILURES_EVENTS };
+enum { CONF_SUPPRESSED_REFUSE, CONF_SUPPRESSED_ACCEPT };
 
 /* One struct for each group of the table. `title` is the word after the section's name. */
 #define SETTING(group, name, kind, ...) CONF_TAKE_##group(name, kind)

@@ -171,9 +171,10 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_CLEAR_FAILURES] = "DELETE FROM failure WHERE address = ? AND scope IN ('', ?)",
     [SQL_ALL_FAILING] = "SELECT DISTINCT address FROM failure",
     [SQL_REMOVE_FAILURES] = "DELETE FROM failure WHERE time < ?",
-    [SQL_FIND_RECIPIENT] = "SELECT recipient.id, address, state, low, stream, tag, received,"
-                           " recipient.options FROM message JOIN recipient ON recipient.id = first + ?2 - 1"
-                           " WHERE message.id = ?1 AND ?2 BETWEEN 1 AND recipients",
+    [SQL_FIND_RECIPIENT] =
+        "SELECT recipient.id, address, state, low, stream, tag, received,"
+        " recipient.options FROM message JOIN recipient ON recipient.id = first + ?2 - 1"
+        " WHERE message.id = ?1 AND ?2 BETWEEN 1 AND recipients",
     [SQL_RECIPIENT_BOUNCED] = "UPDATE recipient SET state = 2 WHERE id = ? AND state IN (1, 8)",
 };
 

@@ -1,0 +1,231 @@
+/* Mail to bounce addresses: who may send it, what it says. And: who is suppressed? */
+#include "lib/bounce/report.h"
+#include "role/bounce_rules.h"
+#include "role/hint.h"
+#include "role/inbound_in.h"
+
+#define REPORT_MAX (1024u * 1024u) /* of a report; what lies beyond is not read */
+
+struct inbound_return {
+    struct map *hints;  /* of addresses that may be suppressed */
+    struct map *checks; /* number -> client whose recipient is being asked about */
+    struct map *forged; /* address -> how many in this minute */
+    int64_t forged_minute;
+    struct bounce_rules *rules;
+    struct bounce_reader *reader; /* NULL: no return path domain */
+};
+
+int inbound_return_create(struct inbound *in, struct err *e)
+{
+    struct inbound_return *r = mem_alloc(sizeof *r);
+
+    in->returns = r;
+    r->hints = map_create(7);
+    r->checks = map_create(8);
+    r->forged = map_create(9);
+    if (in->conf->return_path_domain[0] == '\0')
+        return 0;
+    r->rules = bounce_rules_load(in->conf->bounce_rules, e);
+    if (r->rules == NULL)
+        return -1;
+    r->reader = bounce_reader_create(r->rules);
+    return 0;
+}
+
+void inbound_return_destroy(struct inbound *in)
+{
+    struct inbound_return *r = in->returns;
+
+    if (r == NULL)
+        return;
+    bounce_reader_destroy(&r->reader);
+    bounce_rules_destroy(&r->rules);
+    map_destroy(&r->hints);
+    map_destroy(&r->checks);
+    map_destroy(&r->forged);
+    free(r);
+    in->returns = NULL;
+}
+
+void inbound_return_hints(struct inbound *in, const struct msg_suppressed_hint *m)
+{
+    struct inbound_return *r = in->returns;
+
+    if (m->anew) {
+        map_destroy(&r->hints);
+        r->hints = map_create(7);
+    }
+    for (size_t at = 0; at + sizeof(uint64_t) <= m->hashes.n; at += sizeof(uint64_t)) {
+        uint64_t hint;
+
+        memcpy(&hint, m->hashes.p + at, sizeof hint);
+        hint_add(r->hints, hint);
+    }
+}
+
+/* --- who may be written to --- */
+
+bool inbound_return_is_on(const struct inbound *in)
+{
+    return in->returns->reader != NULL;
+}
+
+static bool is_return_path(const struct inbound *in, struct slice address)
+{
+    size_t at = slice_find_last(address, '@');
+
+    return inbound_return_is_on(in) && at != SLICE_NONE &&
+           slice_eq_nocase(slice_from(address, at + 1), slice_of(in->conf->return_path_domain));
+}
+
+static uintptr_t forged_of(struct inbound *in, const struct client *c)
+{
+    struct inbound_return *r = in->returns;
+    int64_t minute = loop_unix_s(in->env.loop) / 60;
+
+    if (minute != r->forged_minute) {
+        map_destroy(&r->forged);
+        r->forged = map_create(9);
+        r->forged_minute = minute;
+    }
+    return (uintptr_t)map_get(r->forged, slice_of(c->ip));
+}
+
+static void ask_queue(struct client *c, struct slice address, struct slice stream)
+{
+    struct inbound *in = c->inbound;
+    const struct msg_check m = {.client = in->next_txn++, .address = address, .stream = stream};
+
+    c->check = m.client;
+    (void)map_put(in->returns->checks, map_key_u64(&m.client), c);
+    msg_check_encode(&m, bus_begin(in->queue, MSG_CHECK));
+    bus_end(in->queue);
+}
+
+/* The stream as far as it is known before the header. */
+static struct slice early_stream(const struct client *c)
+{
+    struct slice user = smtp_server_user(c->server), name = SLICE("");
+
+    if (user.n > 0)
+        name = logins_stream(c->inbound->logins, user);
+    return name.n > 0 ? name : slice_of(c->door->conf->stream);
+}
+
+enum return_answer return_check(struct client *c, struct slice address,
+                                struct smtp_reply *reply_out)
+{
+    struct inbound *in = c->inbound;
+    bool is_return = is_return_path(in, address);
+
+    if (c->check != 0)
+        return RETURN_WAIT;
+    if (!is_return && !c->may_relay) {
+        *reply_out = (struct smtp_reply){
+            550, "5.7.1", "Relaying denied: log in first, or send from an allowed network"};
+        return RETURN_REPLY;
+    }
+    if (c->recipient_n > 0 && (is_return || c->is_return)) {
+        *reply_out = (struct smtp_reply){452, "4.5.3", "One bounce address at a time"};
+        return RETURN_REPLY;
+    }
+    if (is_return && forged_of(in, c) >= (uintptr_t)in->conf->forged_bounces_max) {
+        *reply_out = (struct smtp_reply){
+            421, "4.7.0", "Too many bounce addresses that are not ours; try again later"};
+        return RETURN_REPLY;
+    }
+    if (is_return || hint_fits(in->returns->hints, address)) {
+        if (in->queue == NULL) {
+            *reply_out =
+                (struct smtp_reply){451, "4.3.0", "The queue is restarting; try again later"};
+            return RETURN_REPLY;
+        }
+        ask_queue(c, address, early_stream(c));
+        return RETURN_WAIT;
+    }
+    return RETURN_TAKE;
+}
+
+struct client *return_checked(struct inbound *in, const struct msg_checked *m)
+{
+    struct client *c = map_remove(in->returns->checks, map_key_u64(&m->client));
+
+    if (c == NULL)
+        return NULL;
+    c->check = 0;
+    if (m->forged) {
+        uintptr_t count = forged_of(in, c);
+
+        (void)map_put(in->returns->forged, slice_of(c->ip), (void *)(count + 1));
+        metric_add(in->env.metrics, METRIC_forged_total, 1);
+    }
+    return c;
+}
+
+void return_forget(struct client *c)
+{
+    if (c->check != 0)
+        (void)map_remove(c->inbound->returns->checks, map_key_u64(&c->check));
+    c->check = 0;
+}
+
+bool return_is_one(const struct client *c, struct slice address)
+{
+    return is_return_path(c->inbound, address);
+}
+
+/* --- what it says --- */
+
+void return_body(struct message *m, struct slice bytes)
+{
+    size_t room = m->body.n < REPORT_MAX ? REPORT_MAX - m->body.n : 0;
+
+    buf_append(&m->body, slice_sub(bytes, 0, room));
+}
+
+/* The entry about one recipient; a report to this address is about one, whomever it names. */
+static const struct bounce_recipient *choose(const struct bounce_report *report)
+{
+    for (size_t i = 0; i < report->count; i++)
+        if (report->recipients[i].event == report->event)
+            return &report->recipients[i];
+    return report->count > 0 ? &report->recipients[0] : NULL;
+}
+
+void return_end(struct message *m)
+{
+    struct inbound *in = m->inbound;
+    const struct client *c = m->client;
+    const struct bounce_recipient *about = NULL;
+    struct bounce_report report = {.event = BOUNCE_NOT_A_BOUNCE};
+    struct bounce_verdict verdict;
+    struct msg_report out = {.txn = m->txn,
+                             .id = m->id,
+                             .address = c->recipients[0].address,
+                             .sender = c->sender_path,
+                             .client_ip = slice_of(c->ip),
+                             .class_digit = '0'};
+    struct err e;
+
+    if (bounce_read(in->returns->reader, buf_slice(&m->body), &report, &e) == 0)
+        about = choose(&report);
+    out.event = (uint8_t)report.event; /* few */
+    bounce_verdict_of(BOUNCE_UNDETERMINED, '5', false, &verdict);
+    if (about != NULL) {
+        verdict = about->verdict;
+        out.reporter = about->remote_mta;
+        out.status = about->status;
+        out.code = (uint16_t)about->reply_code; /* three digits */
+        out.diagnostic = slice_sub(about->diagnostic, 0, 1000);
+        out.class_digit = about->reply_code >= 400 ? (uint8_t)('0' + about->reply_code / 100)
+                          : about->status.n > 0    ? (uint8_t)about->status.p[0]
+                                                   : '0';
+        out.delayed = about->event == BOUNCE_DELAYED;
+    }
+    out.category = slice_of(bounce_meaning(verdict.category)->name);
+    out.hard = verdict.hard;
+    m->state = MESSAGE_STORING;
+    msg_report_encode(&out, bus_begin(in->queue, MSG_REPORT));
+    bus_end(in->queue);
+    buf_clear(&m->body);
+}
