@@ -5,6 +5,7 @@
 #include "role/control.h"
 
 int cmd_queue(int argc, char **argv);
+int cmd_show(int argc, char **argv);
 
 struct listing {
     struct buf out;
@@ -147,6 +148,24 @@ static int ask(const struct conf *conf, const char *verb, char **ids, int n, boo
     return status;
 }
 
+/* As `waybill show` does it. */
+static int show(const char *config, bool json, char *id)
+{
+    char name[] = "show", config_option[] = "--config", json_option[] = "--json", *words[6];
+    int n = 0;
+
+    words[n++] = name;
+    words[n++] = id;
+    if (config != NULL) {
+        words[n++] = config_option;
+        words[n++] = (char *)(uintptr_t)config;
+    }
+    if (json)
+        words[n++] = json_option;
+    words[n] = NULL;
+    return cmd_show(n, words);
+}
+
 int cmd_queue(int argc, char **argv)
 {
     static const struct cli_usage usage = {
@@ -191,6 +210,8 @@ int cmd_queue(int argc, char **argv)
     } else if (slice_eq(verb, SLICE("retry")) || slice_eq(verb, SLICE("hold")) ||
                slice_eq(verb, SLICE("release")) || slice_eq(verb, SLICE("drop"))) {
         status = ask(conf, argv[0], argv + 1, n - 1, json);
+    } else if (slice_eq(verb, SLICE("show")) && n == 2) {
+        status = show(config, json, argv[1]);
     } else {
         cli_die("say list, show, retry, hold, release or drop, not %s", argv[0]);
     }

@@ -124,7 +124,6 @@ static void schedule_committed(struct queue *q)
     }
     q->fresh_n = q->done_n = 0;
     buf_clear(&q->facts);
-    q->facts_waiting = false;
 }
 
 /* Nothing of the group happened. Mail was refused; facts stay to be written again. */
@@ -133,7 +132,8 @@ static void undo_group(struct queue *q)
     for (size_t i = 0; i < q->fresh_n; i++)
         queue_free_job(&q->fresh[i]);
     q->fresh_n = q->done_n = 0;
-    q->facts_waiting = q->facts.n > 0;
+    buf_append(&q->facts_owed, buf_slice(&q->facts));
+    buf_clear(&q->facts);
     loop_timer_set(&q->wake, FACTS_AGAIN_MS);
 }
 
@@ -142,13 +142,14 @@ static bool commit_stores(struct queue *q, bool *full_out)
     struct spool_counters before = spool_counters(q->spool);
     struct err e;
 
-    *full_out = false;
+    *full_out = q->spoiled && (spool_is_full(q->spool) || ledger_is_full(q->ledger));
     if (!q->spoiled && spool_has_staged(q->spool) && spool_commit(q->spool, &e) < 0) {
         log_error(q->env.log, "spool.commit", LOG_ERR(&e));
         *full_out = spool_is_full(q->spool);
         q->spoiled = true;
     }
     if (q->spoiled) {
+        spool_rollback(q->spool);
         ledger_rollback(q->ledger);
         return false;
     }
@@ -166,11 +167,10 @@ static bool commit_stores(struct queue *q, bool *full_out)
 /* Facts that an earlier group could not write down. */
 static void write_facts_again(struct queue *q)
 {
-    struct buf facts = q->facts;
+    struct buf facts = q->facts_owed;
     struct slice rest = buf_slice(&facts);
 
-    q->facts_waiting = false;
-    buf_init(&q->facts, FACTS_MAX);
+    buf_init(&q->facts_owed, FACTS_MAX);
     while (rest.n >= sizeof(uint32_t)) {
         uint32_t n;
 
@@ -212,7 +212,7 @@ void queue_run_schedule(struct queue *q)
     int64_t now_ms = loop_unix_ms(q->env.loop);
     int64_t next_ms = q->stopping ? INT64_MAX : schedule_run(q->schedule, now_ms);
 
-    if (next_ms != INT64_MAX && !q->facts_waiting)
+    if (next_ms != INT64_MAX && q->facts_owed.n == 0)
         loop_timer_set(&q->wake, next_ms > now_ms ? next_ms - now_ms : 1);
 }
 
@@ -220,7 +220,7 @@ static void woken(void *ctx)
 {
     struct queue *q = ctx;
 
-    if (q->facts_waiting)
+    if (q->facts_owed.n > 0)
         write_facts_again(q);
     /* the turn's end commits and runs the schedule */
 }
@@ -374,6 +374,7 @@ static void queue_destroy(void *role)
         map_destroy(&q->sites);
     }
     buf_finish(&q->facts);
+    buf_finish(&q->facts_owed);
     free(q->accepts);
     free(q->dots);
     free(q->dones);
@@ -403,6 +404,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
     q->attempts = map_create(q->random_state);
     q->next_attempt = 1;
     buf_init(&q->facts, FACTS_MAX);
+    buf_init(&q->facts_owed, FACTS_MAX);
     loop_timer_init(&q->wake, env->loop, woken, q);
     loop_timer_init(&q->house, env->loop, keep_house, q);
     if (mkdir(q->conf->data_dir, 0750) < 0 && errno != EEXIST) {

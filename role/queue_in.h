@@ -93,7 +93,8 @@ struct queue {
     size_t done_n, done_cap;
     struct job **fresh; /* new units, to be scheduled after the commit */
     size_t fresh_n, fresh_cap;
-    struct buf facts; /* outcome messages of this group, to be written again if it fails */
+    struct buf facts;      /* outcome messages of this group, to be written again if it fails */
+    struct buf facts_owed; /* those of groups that failed */
 
     struct loop_hook commit_hook;
     struct loop_timer wake;  /* for the schedule */
@@ -101,7 +102,7 @@ struct queue {
     struct control *control;
     struct queue_bounce *bounce;
     uint64_t random_state;
-    bool stopping, disk_low, facts_waiting;
+    bool stopping, disk_low;
 };
 
 /* queue.c */

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""The disk is full: 452, and nothing is lost or faked. It is broken: 451. It is well again: 250."""
+import pathlib, sys, tempfile
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from waybill_test import *
+
+TEXT = "From: a@sender.test\r\nTo: b@receiver.test\r\nSubject: {0}\r\nMessage-ID: <{0}@sender.test>\r\n\r\nHello.\r\n"
+
+
+def refusal(w, text):
+    """The reply to a message that is not taken."""
+    try:
+        w.send(text)
+    except AssertionError as e:
+        return str(e)
+    raise SystemExit("a message was taken that cannot have been stored")
+
+
+def in_trouble(w, sink, number, order, code):
+    arrived, mail = len(sink.mails()), f"{order} {number}"
+    w.order(order)
+    assert code in refusal(w, TEXT.format(mail)), refusal(w, TEXT.format(mail))
+    assert code in refusal(w, TEXT.format(mail + " large") + "x" * 70 * 20000 + "\r\n")
+    w.order("")
+    id = w.send(TEXT.format(mail)) # the very same, which is no repetition: it was never stored
+    wait_for(lambda: w.states(id) == ["delivered"], f"a message after the disk was {order}")
+    w.send(TEXT.format(mail + " later"))
+    wait_for(lambda: len(sink.mails()) == arrived + 2, "both messages")
+
+
+with tempfile.TemporaryDirectory() as tmp:
+    sink = Sink(f"{tmp}/sink")
+    w = Waybill(sink.port, 'retry = "1s"\n', one_process=True).shim().start()
+    with w.ending():
+        for number, (order, code) in enumerate((("full", "4.3.1"), ("broken", "4.3.0"), ("full", "4.3.1"))):
+            in_trouble(w, sink, number, order, code)
+        assert w.stop() == 0
+        w.fsck()
+        # an outcome that could not be written down is not forgotten
+        w.start()
+        id = w.send(TEXT.format("slow disk"))
+        w.order("broken")
+        time.sleep(0.2)
+        w.order("")
+        wait_for(lambda: w.states(id) == ["delivered"], "the outcome")
+        assert len([m for m in sink.mails() if b"slow disk" in m]) == 1
+        assert w.stop() == 0
+        w.fsck()
+    with Waybill(sink.port, 'disk_free_min = "1TiB"\n', one_process=True) as w:
+        assert "4.3.1" in refusal(w, TEXT.format("low"))
+    sink.close()
+print("6 passed, 0 failed")
