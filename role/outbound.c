@@ -20,7 +20,7 @@
 
 #define ARENA_MAX (16u << 20)
 #define SEGMENTS_HELD 64
-#define DESTINATION_IDLE_MS 60000
+#define TARGET_CHECK_MS 60000 /* is a site of which nothing is known still used? */
 #define TLS_SESSIONS_MAX 10000
 #define GROUPS_MAX 4096
 
@@ -41,6 +41,8 @@ struct target {
     struct dns_ask *question;
     struct loop_timer forget_hosts;
     struct buf domain, next_hops, name;
+    unsigned tls;     /* CONF_HOP_TLS_* */
+    struct buf login; /* "name\0password\0"; empty: none */
 };
 
 struct job {
@@ -81,6 +83,7 @@ struct outbound {
     unsigned segment_next;
     struct arena *arena;
     struct deliver_ports ports;
+    unsigned connections;
     bool stopping;
 };
 
@@ -382,6 +385,13 @@ static void out_of_patience(void *ctx)
     session_timed_out(((struct wire_end *)ctx)->session);
 }
 
+static bool may_connect(void *ctx)
+{
+    const struct outbound *o = ctx;
+
+    return o->connections < (uint64_t)o->conf->outbound_connections_max;
+}
+
 static void *on_connect(void *ctx, struct session *s, const struct host_address *to)
 {
     struct outbound *o = ctx;
@@ -398,6 +408,7 @@ static void *on_connect(void *ctx, struct session *s, const struct host_address 
     loop_timer_init(&w->patience, o->env.loop, out_of_patience, w);
     (void)snprintf(w->key, sizeof w->key, "%s:%u", to->name, to->port);
     w->stream = stream_connect(o->streams, &target, &wire_handlers, w);
+    o->connections++;
     metric_change(o->env.metrics, METRIC_outbound_connections_open, 1);
     return w;
 }
@@ -410,6 +421,7 @@ static void on_close(void *ctx, struct session *s, void *handle)
 
     loop_timer_finish(&w->patience);
     stream_close(&w->stream);
+    o->connections--;
     metric_change(o->env.metrics, METRIC_outbound_connections_open, -1);
     free(w);
 }
@@ -418,10 +430,11 @@ static void on_start_tls(void *ctx, struct session *s, void *handle)
 {
     struct outbound *o = ctx;
     struct wire_end *w = handle;
+    const struct target *t = destination_owner(session_destination(s));
     const struct tls_client client = {
         .context = o->tls,
         .server_name = session_host(s)->name,
-        .verify = o->conf->outbound_tls == CONF_HOP_TLS_VERIFY,
+        .verify = t->tls == CONF_HOP_TLS_VERIFY,
         .sessions = o->tls_cache,
         .session_key = slice_of(w->key),
     };
@@ -459,24 +472,59 @@ static void on_set_patience(void *ctx, void *handle, unsigned seconds)
 
 /* --- targets --- */
 
-static void forget_hosts(struct target *t)
+static void target_free(struct target *t)
 {
-    if (t->search == NULL)
-        destination_forget_hosts(t->destination);
+    loop_timer_finish(&t->forget_hosts);
+    dns_cancel(&t->question);
+    hosts_destroy(&t->search);
+    destination_destroy(&t->destination);
+    buf_finish(&t->domain);
+    buf_finish(&t->next_hops);
+    buf_finish(&t->name);
+    crypt_wipe(t->login.p, t->login.n);
+    buf_finish(&t->login);
+    free(t);
 }
 
+/* When the addresses are too old: they are looked up again, or nobody needs them any more. */
 static void target_timer(void *ctx)
 {
     struct target *t = ctx;
 
-    if (t->search != NULL)
+    if (t->search != NULL) {
         search_on(t);
-    else
-        forget_hosts(t);
+    } else if (destination_is_idle(t->destination)) {
+        (void)map_remove(t->outbound->targets, buf_slice(&t->name));
+        target_free(t);
+    } else {
+        destination_forget_hosts(t->destination);
+        loop_timer_set(&t->forget_hosts, TARGET_CHECK_MS);
+    }
+}
+
+static enum smtp_tls_use tls_use(unsigned tls)
+{
+    return tls == CONF_HOP_TLS_NONE  ? SMTP_TLS_NEVER
+           : tls == CONF_HOP_TLS_MAY ? SMTP_TLS_IF_OFFERED
+                                     : SMTP_TLS_REQUIRED;
+}
+
+/* "NAME:PASSWORD" becomes two strings behind one another. */
+static void set_login(struct target *t, const char *login, struct smtp_client_settings *client)
+{
+    const char *colon = strchr(login, ':');
+
+    if (colon == NULL)
+        return;
+    buf_append(&t->login, (struct slice){login, strlen(login) + 1});
+    t->login.p[colon - login] = '\0';
+    client->user = t->login.p;
+    client->password = t->login.p + (colon - login) + 1;
 }
 
 static struct target *target_of(struct outbound *o, const struct msg_deliver *m)
 {
+    const struct conf_route *route = conf_route_of_site(o->conf, m->site);
     struct target *t = map_get(o->targets, m->site);
     struct deliver_settings settings = {
         .client = {.helo_name = o->hostname, .lmtp = m->lmtp != 0},
@@ -487,33 +535,24 @@ static struct target *target_of(struct outbound *o, const struct msg_deliver *m)
 
     if (t != NULL)
         return t;
-    settings.client.tls = o->conf->outbound_tls == CONF_HOP_TLS_NONE  ? SMTP_TLS_NEVER
-                          : o->conf->outbound_tls == CONF_HOP_TLS_MAY ? SMTP_TLS_IF_OFFERED
-                                                                      : SMTP_TLS_REQUIRED;
     t = mem_alloc(sizeof *t);
     t->outbound = o;
+    t->tls = route == NULL || route->tls == CONF_ROUTE_TLS_DEFAULT ? (unsigned)o->conf->outbound_tls
+                                                                   : (unsigned)route->tls - 1;
+    settings.client.tls = tls_use(t->tls);
     buf_init(&t->domain, 1024);
     buf_init(&t->next_hops, 65536);
     buf_init(&t->name, 2048);
+    buf_init(&t->login, 1024);
     buf_append(&t->domain, m->domain);
     buf_append(&t->next_hops, m->next_hops);
     buf_append(&t->name, m->site);
+    if (route != NULL)
+        set_login(t, route->login, &settings.client);
     loop_timer_init(&t->forget_hosts, o->env.loop, target_timer, t);
     t->destination = destination_create(&settings, &o->ports, t);
     (void)map_put(o->targets, m->site, t);
     return t;
-}
-
-static void target_free(struct target *t)
-{
-    loop_timer_finish(&t->forget_hosts);
-    dns_cancel(&t->question);
-    hosts_destroy(&t->search);
-    destination_destroy(&t->destination);
-    buf_finish(&t->domain);
-    buf_finish(&t->next_hops);
-    buf_finish(&t->name);
-    free(t);
 }
 
 /* --- the bus --- */
@@ -683,6 +722,7 @@ static void *outbound_create(const struct role_env *env, struct err *e)
     o->ports = (struct deliver_ports){
         .ctx = o,
         .resolve = on_resolve,
+        .may_connect = may_connect,
         .connect = on_connect,
         .close = on_close,
         .start_tls = on_start_tls,

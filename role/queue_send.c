@@ -23,7 +23,7 @@ struct slice queue_site_of(struct queue *q, struct slice domain, struct buf *scr
     buf_clear(scratch);
     if (route != NULL &&
         !(route->via.count == 1 && slice_eq(slice_of(route->via.items[0]), SLICE("mx")))) {
-        buf_append_text(scratch, "route:");
+        buf_append_text(scratch, CONF_ROUTE_SITE);
         buf_append_text(scratch, route->title);
         return buf_slice(scratch);
     }
@@ -43,19 +43,9 @@ uint32_t queue_site_number(struct queue *q, struct slice site, struct err *e)
 
 /* --- jobs --- */
 
-static const struct conf_route *route_of_site(const struct queue *q, struct slice site)
-{
-    if (!slice_starts(site, SLICE("route:")))
-        return NULL;
-    for (size_t i = 0; i < q->conf->route_count; i++)
-        if (slice_eq(slice_from(site, 6), slice_of(q->conf->routes[i].title)))
-            return &q->conf->routes[i];
-    return NULL;
-}
-
 static unsigned connections_of(const struct queue *q, struct slice site)
 {
-    const struct conf_route *route = route_of_site(q, site);
+    const struct conf_route *route = conf_route_of_site(q->conf, site);
     int64_t n = route != NULL && route->connections > 0 ? route->connections
                                                         : q->conf->destination_connections;
     return (unsigned)n;
@@ -74,7 +64,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                            const struct ledger_message *message,
                            const struct ledger_recipient *recipients, size_t n, struct slice site)
 {
-    const struct conf_route *route = route_of_site(q, site);
+    const struct conf_route *route = conf_route_of_site(q->conf, site);
     struct job *job = mem_alloc(sizeof *job + site.n);
     size_t count = (size_t)ranges_count(work->recipients), filled = 0;
     struct msg_envelope_recipient *list = mem_alloc(count * sizeof *list);
@@ -101,7 +91,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
     const struct msg_deliver m = {
         .id = work->id,
         .site = site,
-        .domain = slice_starts(site, SLICE("route:")) ? SLICE("") : site,
+        .domain = slice_starts(site, SLICE(CONF_ROUTE_SITE)) ? SLICE("") : site,
         .next_hops = buf_slice(&hops),
         .lmtp = route != NULL && route->protocol == CONF_PROTOCOL_LMTP,
         .connections = (uint16_t)connections_of(q, site),
@@ -344,7 +334,8 @@ static int64_t next_due(struct queue *q, const struct ledger_unit *work, int64_t
 
     for (size_t i = 0; i < n; i++)
         steps_s[i] = (uint32_t)(q->conf->retry.items_ms[i] / 1000);
-    return now_ms + schedule_backoff_ms(steps_s, n, work->attempts + 1, queue_random(q));
+    return now_ms + schedule_backoff_ms(steps_s, n, work->attempts + 1,
+                                        (unsigned)q->conf->retry_jitter, queue_random(q));
 }
 
 /* What one group of an outcome means for the ledger. */

@@ -41,6 +41,8 @@ struct deliver_ports {
     void *ctx;
     /* Look up where this site's mail goes; ends with destination_resolved(). */
     void (*resolve)(void *ctx, struct destination *d);
+    /* May one more connection be opened now? NULL: always. A site without any may have one. */
+    bool (*may_connect)(void *ctx);
     /* Open a connection; ends with session_connected() or session_lost(). Returns the port's own
      * handle, to be found again with session_handle(). */
     void *(*connect)(void *ctx, struct session *s, const struct host_address *to);

@@ -185,6 +185,14 @@ static size_t count_opening(const struct destination *d)
     return n;
 }
 
+static bool may_open(const struct destination *d)
+{
+    if (d->session_n == 0)
+        return true;
+    return d->session_n < d->settings.connections_max &&
+           (d->ports->may_connect == NULL || d->ports->may_connect(d->ports->ctx));
+}
+
 /* Gives waiting jobs to idle sessions, then opens as many as there are jobs without one. */
 void destination_run(struct destination *d)
 {
@@ -202,7 +210,7 @@ void destination_run(struct destination *d)
     if (d->job_n > 0 && d->host_n > 0 && !d->stopping) {
         size_t opening = count_opening(d);
 
-        while (opening < d->job_n && d->session_n < d->settings.connections_max) {
+        while (opening < d->job_n && may_open(d)) {
             (void)session_open(d);
             opening++;
         }

@@ -294,7 +294,7 @@ int64_t schedule_rests_until(const struct schedule *s, struct slice name)
 }
 
 int64_t schedule_backoff_ms(const uint32_t *steps_s, size_t step_count, unsigned attempts,
-                            uint64_t random)
+                            unsigned jitter_percent, uint64_t random)
 {
     size_t step = attempts == 0 ? 0 : attempts - 1;
 
@@ -302,6 +302,6 @@ int64_t schedule_backoff_ms(const uint32_t *steps_s, size_t step_count, unsigned
     if (step >= step_count)
         step = step_count - 1;
     int64_t base_ms = (int64_t)steps_s[step] * 1000;
-    int64_t eighth = base_ms / 8;
-    return base_ms - eighth + (int64_t)(random % (uint64_t)(2 * eighth + 1));
+    int64_t most = base_ms / 100 * (jitter_percent > 100 ? 100 : jitter_percent);
+    return base_ms - most + (int64_t)(random % (uint64_t)(2 * most + 1));
 }

@@ -85,9 +85,9 @@ int64_t schedule_rests_until(const struct schedule *s, struct slice site);
 /* --- when to try again --- */
 
 /* Milliseconds until the next attempt after `attempts` that failed: the schedule's step (the last
- * one repeats), spread by up to an eighth either way so that a thousand deferrals do not return as
- * one. `steps_s` has `step_count` > 0 entries. */
+ * one repeats), spread by up to `jitter_percent` either way so that a thousand deferrals do not
+ * return as one. `steps_s` has `step_count` > 0 entries. */
 int64_t schedule_backoff_ms(const uint32_t *steps_s, size_t step_count, unsigned attempts,
-                            uint64_t random);
+                            unsigned jitter_percent, uint64_t random);
 
 #endif

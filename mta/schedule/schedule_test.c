@@ -189,10 +189,11 @@ static void backoff_follows_the_steps_with_a_spread(void **state)
     const uint32_t steps[] = {60, 600};
     (void)state;
 
-    assert_int_equal(schedule_backoff_ms(steps, 2, 1, 0), 52500);
-    assert_int_equal(schedule_backoff_ms(steps, 2, 1, 15000), 67500);
-    assert_int_equal(schedule_backoff_ms(steps, 2, 2, 75000), 600000);
-    assert_int_equal(schedule_backoff_ms(steps, 2, 99, 75000), 600000);
+    assert_int_equal(schedule_backoff_ms(steps, 2, 1, 20, 0), 48000);
+    assert_int_equal(schedule_backoff_ms(steps, 2, 1, 20, 24000), 72000);
+    assert_int_equal(schedule_backoff_ms(steps, 2, 2, 20, 120000), 600000);
+    assert_int_equal(schedule_backoff_ms(steps, 2, 99, 20, 120000), 600000);
+    assert_int_equal(schedule_backoff_ms(steps, 2, 1, 0, 77), 60000);
 }
 
 int main(void)

@@ -46,6 +46,13 @@ const struct conf_route *conf_find_route(const struct conf *c, struct slice doma
     return route != NULL ? route : find(c, ROUTE, SLICE("*"));
 }
 
+const struct conf_route *conf_route_of_site(const struct conf *c, struct slice site)
+{
+    return slice_starts(site, SLICE(CONF_ROUTE_SITE))
+               ? find(c, ROUTE, slice_from(site, sizeof CONF_ROUTE_SITE - 1))
+               : conf_find_route(c, site);
+}
+
 bool conf_networks_hold(const struct conf_networks *networks, struct ip6 ip)
 {
     for (size_t i = 0; i < networks->count; i++)

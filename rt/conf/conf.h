@@ -126,6 +126,10 @@ const struct conf_stream *conf_find_stream(const struct conf *c, struct slice na
 const struct conf_key *conf_find_key(const struct conf *c, struct slice name);
 /* The route of a domain: its own, else "*", else NULL (then: MX). */
 const struct conf_route *conf_find_route(const struct conf *c, struct slice domain);
+/* The route of a site, as the queue names them: CONF_ROUTE_SITE and its title where it has fixed
+ * next hops, else the domain. */
+#define CONF_ROUTE_SITE "route:"
+const struct conf_route *conf_route_of_site(const struct conf *c, struct slice site);
 bool conf_networks_hold(const struct conf_networks *networks, struct ip6 ip);
 /* control_socket with its default filled in; `out` must hold 256 bytes. */
 const char *conf_control_socket(const struct conf *c, char *out);
