@@ -214,6 +214,7 @@ static void inbound_destroy(void *role)
     client_destroy(CONTAINER_OF(each, struct client, link));
     each_message(in, message_destroy);
     inbound_return_destroy(in);
+    proof_close(in);
     bus_close(&in->queue);
     bus_close(&in->keys);
     while ((link = list_take_first(&in->idle_signers)) != NULL) {
@@ -264,6 +265,7 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     in->conf = env->conf;
     list_init(&in->clients);
     list_init(&in->idle_signers);
+    list_init(&in->idle_proofs);
     in->per_address = map_create(5);
     in->waiting = map_create(6);
     in->arena = arena_create(ARENA_MAX);
@@ -273,7 +275,7 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     loop_timer_init(&in->stop_timer, env->loop, check_stopped, in);
     (void)snprintf(in->hostname, sizeof in->hostname, "%s", env->conf->hostname);
     in->logins = logins_load(env->conf->logins_file, e);
-    if (in->logins == NULL || inbound_return_create(in, e) < 0) {
+    if (in->logins == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0) {
         inbound_destroy(in);
         return NULL;
     }

@@ -87,7 +87,7 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
         say(c, 451, "4.3.0", "The queue is restarting; try again later");
         return;
     }
-    if (!c->may_relay && !inbound_return_is_on(in)) {
+    if (!c->may_relay && !inbound_return_is_on(in) && !proof_is_on(in)) {
         say(c, 550, "5.7.1", "Relaying denied: log in first, or send from an allowed network");
         return;
     }

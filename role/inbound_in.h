@@ -23,6 +23,7 @@
 struct client;
 struct inbound_return;
 struct message;
+struct proof;
 
 struct known_key {
     char *domain, *selector;
@@ -56,7 +57,9 @@ struct inbound {
     bool keys_are_known;
     struct list idle_signers; /* of signer_link */
     struct inbound_return *returns;
-    struct crypt_hash *hash; /* for one-shot digests */
+    struct list idle_proofs;
+    struct dns_resolver *dns; /* NULL: no local domain */
+    struct crypt_hash *hash;  /* for one-shot digests */
     struct arena *arena;
     struct id_maker ids;
     uint64_t next_txn;
@@ -105,6 +108,7 @@ enum message_state {
     MESSAGE_HEADER,  /* collecting the header */
     MESSAGE_BODY,    /* the header is edited, the body streams through */
     MESSAGE_REFUSED, /* `refusal` is the answer to the final dot */
+    MESSAGE_PROVING, /* DNS is asked about the sender */
     MESSAGE_SIGNING, /* the keys role has the digests */
     MESSAGE_STORING, /* the queue role has it */
     MESSAGE_RETURN,  /* it came to a bounce address: collected, then read */
@@ -125,6 +129,7 @@ struct message {
     struct slice stream;
     struct crypt_hash *digest;
     struct signer_link *signer;
+    struct proof *proof; /* NULL: the client may relay, so it is believed */
     struct dkim_sign_spec specs[SIGNERS_MAX];
     size_t spec_n;
     struct smtp_reply refusal;
@@ -143,6 +148,23 @@ void message_accepted(struct message *m, const struct msg_accepted *answer);
 void message_abandon(struct message *m);
 void message_keys_gone(struct message *m);
 void message_queue_gone(struct message *m);
+/* The proofs are there. `fields` are to stand below our Received. */
+void message_proven(struct message *m, struct slice fields);
+void message_refused(struct message *m, unsigned code, const char *enhanced, const char *text);
+
+/* --- inbound_proof.c: is mail for local domains what it says? --- */
+
+MUST_USE int proof_open(struct inbound *in, struct err *e);
+void proof_close(struct inbound *in);
+bool proof_is_on(const struct inbound *in); /* there is a local domain */
+bool proof_is_local(const struct inbound *in, struct slice address);
+/* The header is there, as received; borrowed while the message lives. Changes `*header` to one
+ * without the Authentication-Results fields that claim to be ours, of the same life. */
+MUST_USE int proof_begin(struct message *m, struct slice *header, struct err *e);
+void proof_body(struct message *m, struct slice bytes);
+/* The body is there. Ends in message_proven() or message_refused(), maybe at once. */
+void proof_end(struct message *m);
+void proof_give_back(struct message *m); /* without a proof: nothing */
 
 /* --- inbound_return.c: bounce addresses, suppressed recipients --- */
 

@@ -61,6 +61,7 @@ void message_destroy(struct message *m)
         m->client->message = NULL;
     loop_timer_finish(&m->budget);
     give_signer_back(m);
+    proof_give_back(m);
     crypt_hash_destroy(&m->digest);
     buf_finish(&m->header);
     buf_finish(&m->head);
@@ -92,7 +93,8 @@ static const struct conf_stream *choose_stream(struct message *m)
     const struct client *c = m->client;
     const struct conf *conf = m->inbound->conf;
     struct slice user = smtp_server_user(c->server);
-    struct slice name = conf->stream_headers ? m->found.stream : SLICE("");
+    bool is_ours = conf->stream_headers && m->proof == NULL; /* strangers choose nothing */
+    struct slice name = is_ours ? m->found.stream : SLICE("");
 
     if (name.n == 0 && user.n > 0)
         name = logins_stream(m->inbound->logins, user);
@@ -211,6 +213,10 @@ static void header_complete(struct message *m, struct slice header)
         .unix_s = loop_unix_s(in->env.loop),
     };
     m->state = MESSAGE_BODY;
+    if (!c->may_relay && proof_begin(m, &header, &e) < 0) {
+        refuse(m, 554, "5.6.0", "%s", e.text);
+        return;
+    }
     if (intake_header_edit(header, &origin, m->arena, &m->head, &m->found, &e) < 0) {
         refuse(m, 554, m->found.hops > INTAKE_HOPS_MAX ? "5.4.6" : "5.3.4", "%s", e.text);
         return;
@@ -222,7 +228,8 @@ static void header_complete(struct message *m, struct slice header)
         return;
     }
     m->stream = slice_of(stream->title);
-    (void)begin_signing(m, stream);
+    if (m->proof == NULL) /* we never sign for strangers */
+        (void)begin_signing(m, stream);
 }
 
 /* --- the body --- */
@@ -243,6 +250,8 @@ static void take_body(struct message *m, struct slice bytes)
 {
     if (m->signer != NULL)
         dkim_signer_body(m->signer->signer, bytes);
+    if (m->proof != NULL)
+        proof_body(m, bytes);
     while (bytes.n > 0) {
         struct slice part = slice_sub(bytes, 0, PIECE_BYTES);
 
@@ -439,10 +448,23 @@ void message_end(struct message *m)
         answer(m, 451, "4.3.0", "The queue is not there; try again later");
     else if (m->state == MESSAGE_RETURN)
         return_end(m);
+    else if (m->proof != NULL)
+        proof_end(m);
     else if (m->spec_n > 0)
         ask_keys(m);
     else
         submit(m, SLICE(""));
+}
+
+void message_proven(struct message *m, struct slice fields)
+{
+    submit(m, fields);
+}
+
+void message_refused(struct message *m, unsigned code, const char *enhanced, const char *text)
+{
+    metric_add(m->inbound->env.metrics, METRIC_messages_rejected_total, 1);
+    answer(m, code, enhanced, text);
 }
 
 void message_signatures(struct message *m, const struct msg_signatures *signatures)

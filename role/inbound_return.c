@@ -120,7 +120,7 @@ enum return_answer return_check(struct client *c, struct slice address,
 
     if (c->check != 0)
         return RETURN_WAIT;
-    if (!is_return && !c->may_relay) {
+    if (!is_return && !c->may_relay && !proof_is_local(in, address)) {
         *reply_out = (struct smtp_reply){
             550, "5.7.1", "Relaying denied: log in first, or send from an allowed network"};
         return RETURN_REPLY;

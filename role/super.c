@@ -267,13 +267,22 @@ static void child_signal(void *ctx, int number)
     role_table[c->member->kind]->stop(c->member->role);
 }
 
+/* Inbound may ask DNS only where it has to prove mail. */
+static enum proc_jail jail_of(const struct member *m)
+{
+    const struct conf *conf = m->super->conf;
+
+    for (size_t i = 0; m->kind == ROLE_INBOUND && i < conf->route_count; i++)
+        if (conf->routes[i].local)
+            return PROC_JAIL_INBOUND_DNS;
+    return role_table[m->kind]->jail;
+}
+
 static bool child_confine(struct member *m)
 {
     const struct conf *conf = m->super->conf;
-    const struct proc_confinement jail = {.user = conf->user,
-                                          .group = conf->group,
-                                          .jail = role_table[m->kind]->jail,
-                                          .filter = conf->sandbox};
+    const struct proc_confinement jail = {
+        .user = conf->user, .group = conf->group, .jail = jail_of(m), .filter = conf->sandbox};
     struct err e;
 
     if (proc_confine(&jail, &e) == 0)

@@ -119,7 +119,9 @@ int proc_confine(const struct proc_confinement *c, struct err *e)
     (void)prctl(PR_SET_PDEATHSIG, (unsigned long)parting_signal);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_system(e, errno, "no new privileges");
-    if ((c->jail == PROC_JAIL_KEYS || c->jail == PROC_JAIL_INBOUND) && keep_memory_secret(e) < 0)
+    if ((c->jail == PROC_JAIL_KEYS || c->jail == PROC_JAIL_INBOUND ||
+         c->jail == PROC_JAIL_INBOUND_DNS) &&
+        keep_memory_secret(e) < 0)
         return -1;
     return c->filter ? jail_enter(c->jail, e) : 0;
 }

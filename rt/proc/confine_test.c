@@ -192,6 +192,7 @@ static const struct jail_case {
 } cases[] = {
     {"the keys live and pass messages, and that is all", PROC_JAIL_KEYS, "LP"},
     {"inbound accepts, opens nothing and connects to nobody", PROC_JAIL_INBOUND, "LPA"},
+    {"inbound that proves mail asks DNS too", PROC_JAIL_INBOUND_DNS, "LPACR"},
     {"outbound connects and reads, and writes no file", PROC_JAIL_OUTBOUND, "LPCR"},
     {"the queue has its files, and no way into the world", PROC_JAIL_QUEUE, "LPARW"},
 };

@@ -89,6 +89,10 @@ static const struct jail {
     bool looks;    /* may open files for reading */
 } jails[] = {
     [PROC_JAIL_INBOUND] = {.sets = {ALL_OF(for_accepting)}},
+    [PROC_JAIL_INBOUND_DNS] = {.sets = {ALL_OF(for_accepting), ALL_OF(for_connecting),
+                                        ALL_OF(for_looking)},
+                               .connects = true,
+                               .looks = true},
     [PROC_JAIL_OUTBOUND] = {.sets = {ALL_OF(for_connecting), ALL_OF(for_looking)},
                             .connects = true,
                             .looks = true},

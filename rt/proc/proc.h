@@ -73,11 +73,12 @@ void proc_title_set(const char *name);
 
 /* Which system calls a role keeps. Each jail holds the event loop, memory, the bus and the log. */
 enum proc_jail {
-    PROC_JAIL_INBOUND,  /* accept, TCP */
-    PROC_JAIL_OUTBOUND, /* connect, TCP, UDP (DNS), read /etc/resolv.conf and hosts */
-    PROC_JAIL_QUEUE,    /* files: SQLite and the spool */
-    PROC_JAIL_KEYS,     /* nothing else */
-    PROC_JAIL_SUPER,    /* no filter */
+    PROC_JAIL_INBOUND,     /* accept, TCP */
+    PROC_JAIL_INBOUND_DNS, /* the same and outbound's: mail for local domains is proven by DNS */
+    PROC_JAIL_OUTBOUND,    /* connect, TCP, UDP (DNS), read /etc/resolv.conf and hosts */
+    PROC_JAIL_QUEUE,       /* files: SQLite and the spool */
+    PROC_JAIL_KEYS,        /* nothing else */
+    PROC_JAIL_SUPER,       /* no filter */
 };
 struct proc_confinement {
     const char *user, *group; /* as the settings have them; ignored unless root */

@@ -1,0 +1,280 @@
+/* Mail from strangers to local domains: SPF, DKIM, ARC and DMARC while it is received, then what
+ * its sender's domain and our settings ask for. */
+#include "lib/authres/authres.h"
+#include "lib/verdict/verdict.h"
+#include "role/inbound_in.h"
+#include "rt/dns/dns.h"
+
+#define ARENA_MAX (8u << 20)
+#define FIELDS_MAX 65536
+/* One question, with all its tries, is over before the client's patience is (ack_budget). */
+#define DNS_TIMEOUT_MS 1200
+#define DNS_TRIES 3
+
+struct question {
+    struct list link;
+    struct proof *proof;
+    struct dns_ask *ask;
+    uint64_t id;
+};
+
+struct proof {
+    struct list link; /* among the idle ones */
+    struct message *message;
+    struct inbound *inbound;
+    struct verdict *verdict;
+    struct list questions;
+    struct buf header;        /* without what claims to be ours */
+    struct loop_timer budget; /* for DNS, after the final dot */
+    bool is_ended;            /* the body is there, and nothing is concluded yet */
+};
+
+/* --- local domains --- */
+
+static const struct conf_route *local_route(const struct inbound *in, struct slice address)
+{
+    size_t at = slice_find_last(address, '@');
+    const struct conf_route *route;
+
+    if (at == SLICE_NONE)
+        return NULL;
+    route = conf_find_route(in->conf, slice_from(address, at + 1));
+    /* "*" is where all other mail goes; taking that from anybody would be an open relay. */
+    return route != NULL && route->local && strcmp(route->title, "*") != 0 ? route : NULL;
+}
+
+bool proof_is_local(const struct inbound *in, struct slice address)
+{
+    return in->dns != NULL && local_route(in, address) != NULL;
+}
+
+bool proof_is_on(const struct inbound *in)
+{
+    return in->dns != NULL;
+}
+
+int proof_open(struct inbound *in, struct err *e)
+{
+    const struct dns_options options = {
+        .servers = in->conf->dns, .timeout_ms = DNS_TIMEOUT_MS, .tries = DNS_TRIES};
+    bool any = false;
+
+    for (size_t i = 0; i < in->conf->route_count; i++)
+        any = any || in->conf->routes[i].local;
+    if (!any)
+        return 0;
+    in->dns = dns_create(in->env.loop, &options, e);
+    return in->dns == NULL ? -1 : 0;
+}
+
+static void destroy(struct proof *p)
+{
+    loop_timer_finish(&p->budget);
+    verdict_destroy(&p->verdict);
+    buf_finish(&p->header);
+    free(p);
+}
+
+void proof_close(struct inbound *in)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&in->idle_proofs)) != NULL)
+        destroy(CONTAINER_OF(link, struct proof, link));
+    dns_destroy(&in->dns);
+}
+
+/* --- questions --- */
+
+static void forget_questions(struct proof *p)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&p->questions)) != NULL) {
+        struct question *q = CONTAINER_OF(link, struct question, link);
+
+        dns_cancel(&q->ask);
+        free(q);
+    }
+}
+
+static void go_on(struct proof *p);
+
+static void on_answer(void *ctx, const struct dns_answer *answer)
+{
+    struct question *q = ctx;
+    struct proof *p = q->proof;
+    uint64_t id = q->id;
+
+    list_remove(&q->link);
+    free(q);
+    verdict_answer(p->verdict, id, answer);
+    go_on(p);
+}
+
+static void ask_all(struct proof *p)
+{
+    struct dns_question question;
+    uint64_t id;
+
+    while (verdict_question(p->verdict, &id, &question)) {
+        struct question *q = mem_alloc(sizeof *q);
+
+        *q = (struct question){.proof = p, .id = id};
+        list_append(&p->questions, &q->link);
+        q->ask = dns_ask(p->inbound->dns, &question, on_answer, q);
+    }
+}
+
+/* DNS took too long: what is still open counts as not answered, and is temperror. */
+static void budget_over(void *ctx)
+{
+    struct proof *p = ctx;
+    const struct dns_answer silence = {.status = DNS_TIMEOUT};
+    struct dns_question question;
+    struct list *link;
+    uint64_t id;
+
+    while ((link = list_take_first(&p->questions)) != NULL) {
+        struct question *q = CONTAINER_OF(link, struct question, link);
+
+        dns_cancel(&q->ask);
+        verdict_answer(p->verdict, q->id, &silence);
+        free(q);
+    }
+    while (verdict_question(p->verdict, &id, &question))
+        verdict_answer(p->verdict, id, &silence);
+    go_on(p);
+}
+
+/* --- a message --- */
+
+int proof_begin(struct message *m, struct slice *header, struct err *e)
+{
+    struct inbound *in = m->inbound;
+    struct client *c = m->client;
+    struct list *link = list_take_first(&in->idle_proofs);
+    struct proof *p;
+    struct header fields;
+    struct arena *arena;
+    struct verdict_request request = {.helo = smtp_server_helo(c->server),
+                                      .mail_from = c->sender_path,
+                                      .receiver = slice_of(in->hostname),
+                                      .unix_s = loop_unix_s(in->env.loop)};
+
+    if (link != NULL) {
+        p = CONTAINER_OF(link, struct proof, link);
+    } else {
+        p = mem_alloc(sizeof *p);
+        p->inbound = in;
+        p->verdict = verdict_create(NULL);
+        list_init(&p->questions);
+        loop_timer_init(&p->budget, in->env.loop, budget_over, p);
+        buf_init(&p->header, (size_t)in->conf->header_size_max + 2);
+    }
+    list_init(&p->link);
+    p->message = m;
+    p->is_ended = false;
+    m->proof = p;
+    if (!ip_address_parse(slice_of(c->ip), &request.client))
+        request.client.family = IP_NONE; /* SPF is none */
+    if (verdict_begin(p->verdict, &request, *header, e) < 0)
+        return -1;
+    arena = arena_create(ARENA_MAX);
+    buf_clear(&p->header);
+    int bad = header_parse(*header, NULL, arena, &fields, e);
+    if (bad == 0) {
+        (void)authres_strip(&fields, request.receiver, &p->header);
+        *header = buf_slice(&p->header);
+        ask_all(p);
+    }
+    arena_destroy(&arena);
+    return bad;
+}
+
+void proof_body(struct message *m, struct slice bytes)
+{
+    verdict_body(m->proof->verdict, bytes);
+}
+
+void proof_give_back(struct message *m)
+{
+    struct proof *p = m->proof;
+
+    if (p == NULL)
+        return;
+    forget_questions(p);
+    loop_timer_stop(&p->budget);
+    p->message = NULL;
+    list_append(&m->inbound->idle_proofs, &p->link);
+    m->proof = NULL;
+}
+
+/* --- what follows --- */
+
+/* The mildest of what the recipients' domains are set to: the message has one answer. */
+static unsigned policy_of(const struct message *m)
+{
+    unsigned mildest = CONF_UNPROVEN_OBEY;
+
+    for (size_t i = 0; i < m->client->recipient_n; i++) {
+        const struct conf_route *r = local_route(m->inbound, m->client->recipients[i].address);
+
+        if (r != NULL && r->unproven > mildest)
+            mildest = r->unproven;
+    }
+    return mildest;
+}
+
+static void conclude(struct proof *p)
+{
+    struct message *m = p->message;
+    struct inbound *in = p->inbound;
+    const struct dmarc_outcome *d = verdict_dmarc(p->verdict);
+    unsigned policy = policy_of(m);
+    bool failed = d->result == DMARC_FAIL && d->disposition != DMARC_POLICY_NONE;
+    struct buf fields;
+    char text[200];
+
+    log_info(in->env.log, "inbound.proof", LOG_TEXT("from", verdict_author(p->verdict)),
+             LOG_STRING("spf", spf_result_text(verdict_spf(p->verdict)->result)),
+             LOG_STRING("dmarc", dmarc_result_text(d->result)),
+             LOG_STRING("asked", dmarc_policy_text(d->disposition)));
+    if (failed && policy == CONF_UNPROVEN_OBEY && d->disposition == DMARC_POLICY_REJECT) {
+        (void)snprintf(text, sizeof text,
+                       "%.*s asks to refuse mail in its name that neither SPF nor DKIM proves",
+                       SLICE_ARG(slice_sub(d->author_domain, 0, 100)));
+        message_refused(m, 550, "5.7.26", text);
+        return;
+    }
+    buf_init(&fields, FIELDS_MAX);
+    verdict_results_field(p->verdict, slice_of(in->hostname), &fields);
+    verdict_received_spf(p->verdict, &fields);
+    if (failed && policy != CONF_UNPROVEN_ACCEPT)
+        buf_printf(&fields, "X-Waybill-Quarantine: dmarc=fail policy=%s\r\n",
+                   dmarc_policy_text(d->disposition));
+    message_proven(m, buf_slice(&fields));
+    buf_finish(&fields);
+}
+
+/* After an answer, or the end of the body. */
+static void go_on(struct proof *p)
+{
+    ask_all(p);
+    if (!p->is_ended || verdict_step(p->verdict) != STEP_DONE)
+        return;
+    p->is_ended = false; /* once */
+    loop_timer_stop(&p->budget);
+    conclude(p);
+}
+
+void proof_end(struct message *m)
+{
+    struct proof *p = m->proof;
+
+    m->state = MESSAGE_PROVING;
+    p->is_ended = true;
+    verdict_finish(p->verdict);
+    loop_timer_set(&p->budget, m->inbound->conf->ack_budget_ms * 3 / 4);
+    go_on(p);
+}
