@@ -5,6 +5,8 @@
 #include "base/base.h"
 
 /* Prints its figures, as JSON if asked; returns the exit status. */
+int bench_bounce(bool json);
+int bench_classify(bool json);
 int bench_dkim(bool json);
 int bench_spf(bool json);
 

@@ -100,8 +100,13 @@ size_t slice_search(struct slice s, struct slice needle)
 
 size_t slice_search_nocase(struct slice s, struct slice needle)
 {
+    if (needle.n == 0)
+        return 0;
+    /* most places fail at their first letter: only the others are looked at closely */
+    char low = ascii_lower(needle.p[0]);
+    char up = low >= 'a' && low <= 'z' ? (char)(low - 'a' + 'A') : low;
     for (size_t at = 0; at + needle.n <= s.n; at++)
-        if (slice_starts_nocase(slice_from(s, at), needle))
+        if ((s.p[at] == low || s.p[at] == up) && slice_starts_nocase(slice_from(s, at), needle))
             return at;
     return SLICE_NONE;
 }

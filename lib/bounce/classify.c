@@ -105,7 +105,9 @@ static const struct {
 static enum bounce_phase find_phase(struct slice text)
 {
     if (slice_search(text, SLICE("in reply to")) == SLICE_NONE &&
-        slice_search(text, SLICE("after ")) == SLICE_NONE && slice_find(text, '[') == SLICE_NONE &&
+        slice_search(text, SLICE("after ")) == SLICE_NONE &&
+        slice_search(text, SLICE("refused to")) == SLICE_NONE &&
+        slice_search(text, SLICE("[RCPT_TO]")) == SLICE_NONE &&
         slice_search(text, SLICE("while ")) == SLICE_NONE)
         return BOUNCE_PHASE_UNKNOWN;
     for (size_t i = 0; i < COUNT(phase_words); i++)

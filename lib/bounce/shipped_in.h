@@ -18,7 +18,7 @@ extern const struct slice bounce_packed_rules, bounce_packed_phrases;
 
 /* The packed database; NULL when it is empty or made for another machine or library. */
 struct hs_database *bounce_unpack(struct slice packed);
-/* As hs_compile_multi(), for any x86-64 machine; NULL, and what is wrong in `e`. */
+/* As hs_compile_multi(), for this machine, with AVX2 at most; NULL, and what is wrong in `e`. */
 struct hs_database *bounce_compile(const char *const *texts, const unsigned *flags,
                                    const unsigned *ids, size_t count, struct err *e);
 
