@@ -228,6 +228,9 @@ static void header_complete(struct message *m, struct slice header)
         return;
     }
     m->stream = slice_of(stream->title);
+    if (m->proof == NULL && stream->unsubscribe[0] != '\0' && !m->found.has_unsubscribe &&
+        intake_add_unsubscribe(slice_of(stream->unsubscribe), slice_of(id), &m->head, &e) < 0)
+        log_warn(in->env.log, "inbound.unsubscribe", LOG_ERR(&e));
     if (m->proof == NULL) /* we never sign for strangers */
         (void)begin_signing(m, stream);
 }

@@ -107,6 +107,8 @@ static bool read_field(const struct field *f, struct arena *a, struct intake_hea
         found->message_id = summary(f->value, a);
     else if (slice_eq_nocase(f->name, SLICE("From")) && found->from.n == 0)
         found->from = summary(f->value, a);
+    else if (slice_eq_nocase(f->name, SLICE("List-Unsubscribe")))
+        found->has_unsubscribe = true;
     else if (slice_eq_nocase(f->name, SLICE("Subject")) && found->subject.n == 0)
         found->subject = summary(f->value, a);
     return true;
@@ -175,5 +177,29 @@ int intake_header_edit(struct slice header, const struct intake_origin *origin, 
         return err_set(e, ERR_LIMIT, "Routing loop: %zu Received fields on board", found_out->hops);
     if (out->full)
         return err_set(e, ERR_LIMIT, "The header is larger than %zu bytes", out->max);
+    return 0;
+}
+
+int intake_add_unsubscribe(struct slice url, struct slice id, struct buf *out, struct err *e)
+{
+    static const struct slice mark = SLICE_INIT("{id}");
+
+    if (!slice_starts(url, SLICE("https://")))
+        return err_set(e, ERR_SYNTAX, "unsubscribe: \"%.*s\" is no https URL",
+                       SLICE_ARG(slice_sub(url, 0, 100)));
+    for (size_t i = 0; i < url.n; i++)
+        if ((unsigned char)url.p[i] <= ' ' || (unsigned char)url.p[i] >= 0x7f || url.p[i] == '<' ||
+            url.p[i] == '>')
+            return err_set(e, ERR_SYNTAX,
+                           "unsubscribe: \"%.*s\" holds a character that a URL may not",
+                           SLICE_ARG(slice_sub(url, 0, 100)));
+    buf_append_text(out, "List-Unsubscribe: <");
+    for (size_t at; (at = slice_search(url, mark)) != SLICE_NONE;) {
+        buf_append(out, slice_sub(url, 0, at));
+        buf_append(out, id);
+        url = slice_from(url, at + mark.n);
+    }
+    buf_append(out, url);
+    buf_append_text(out, ">\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
     return 0;
 }

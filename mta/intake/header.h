@@ -34,6 +34,7 @@ struct intake_header {
     struct slice stream, tag;   /* of X-Waybill-Stream / X-PM-Message-Stream, ...; or empty */
     struct slice idempotency_key;
     const char *message_id_problem; /* a plain sentence, or NULL */
+    bool has_unsubscribe;           /* a List-Unsubscribe field of the client's own */
     size_t hops;                    /* Received fields on board before ours */
     size_t received_bytes;          /* how much of the output is our Received field */
 };
@@ -45,5 +46,10 @@ struct intake_header {
 MUST_USE int intake_header_edit(struct slice header, const struct intake_origin *origin,
                                 struct arena *a, struct buf *out, struct intake_header *found_out,
                                 struct err *e);
+
+/* Appends List-Unsubscribe and List-Unsubscribe-Post (RFC 8058), to be signed like the rest; every
+ * "{id}" in the URL becomes the message's id. ERR_SYNTAX: no https URL; nothing is added then. */
+MUST_USE int intake_add_unsubscribe(struct slice url, struct slice id, struct buf *out,
+                                    struct err *e);
 
 #endif

@@ -62,6 +62,30 @@ static void run_edit(void **state)
     arena_destroy(&a);
 }
 
+static void one_click(void **state)
+{
+    static const struct {
+        const char *url, *fields; /* NULL: refused */
+    } links[] = {
+        {"https://u.example/o?m={id}&x=1", "List-Unsubscribe: <https://u.example/o?m=01JD&x=1>\r\n"
+                                           "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"},
+        {"http://u.example/", NULL},
+        {"https://u.example/>\r\nX: y", NULL},
+    };
+    struct buf out;
+    struct err e;
+    (void)state;
+
+    buf_init(&out, 1000);
+    for (size_t i = 0; i < COUNT(links); i++) {
+        buf_clear(&out);
+        int result = intake_add_unsubscribe(slice_of(links[i].url), SLICE("01JD"), &out, &e);
+        assert_int_equal(result, links[i].fields == NULL ? -1 : 0);
+        assert_true(slice_eq(buf_slice(&out), slice_of(links[i].fields)));
+    }
+    buf_finish(&out);
+}
+
 static void a_mail_in_a_loop_is_refused(void **state)
 {
     struct arena *a = arena_create(1000000);
@@ -83,11 +107,12 @@ static void a_mail_in_a_loop_is_refused(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(edits) + 1];
+    struct CMUnitTest tests[COUNT(edits) + 2];
 
     for (size_t i = 0; i < COUNT(edits); i++)
         tests[i] =
             (struct CMUnitTest){edits[i].name, run_edit, NULL, NULL, (void *)(uintptr_t)&edits[i]};
     tests[COUNT(edits)] = (struct CMUnitTest)cmocka_unit_test(a_mail_in_a_loop_is_refused);
+    tests[COUNT(edits) + 1] = (struct CMUnitTest)cmocka_unit_test(one_click);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
