@@ -167,7 +167,7 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
 {
     struct reader *r = ctx;
     struct slice path = {r->path, r->path_n}, text = slice_trim(buf_slice(&r->text));
-    uint64_t count;
+    uint64_t count, sum;
 
     (void)name;
     if (--r->depth == 0)
@@ -180,9 +180,10 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
     else if (slice_eq(path, SLICE("report_metadata/date_range/end")))
         r->report->end_unix_s = seconds(text);
     else if (r->row && slice_eq(path, SLICE("record/row/count")) && slice_to_u64(text, &count) &&
-             !__builtin_add_overflow(r->report->messages, count, &r->report->messages))
+             !__builtin_add_overflow(r->report->messages - r->row->count, count, &sum)) {
+        r->report->messages = sum; /* of a count that is said twice the last one holds */
         r->row->count = count;
-    else if (slice_eq(path, SLICE("record")))
+    } else if (slice_eq(path, SLICE("record")))
         r->row = NULL;
     r->path_n = r->marks[r->depth + 1];
     buf_clear(&r->text);

@@ -75,12 +75,30 @@ static void run_refused(void **state)
     arena_destroy(&arena);
 }
 
+static void a_count_said_twice_counts_once(void **state)
+{
+    struct arena *arena = arena_create(1 << 20);
+    struct dmarc_report r;
+    struct err e;
+    (void)state;
+
+    assert_int_equal(
+        dmarc_report_read(SLICE("<feedback><record><row><source_ip>192.0.2.1</source_ip>"
+                                "<count>5</count><count>2</count></row></record></feedback>"),
+                          arena, &r, &e),
+        0);
+    assert_int_equal(r.messages, 2);
+    arena_destroy(&arena);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(refused) + 1] = {cmocka_unit_test(a_report_is_read_and_written)};
+    struct CMUnitTest tests[COUNT(refused) + 2] = {
+        cmocka_unit_test(a_report_is_read_and_written),
+        cmocka_unit_test(a_count_said_twice_counts_once)};
 
     for (size_t i = 0; i < COUNT(refused); i++)
-        tests[i + 1] = (struct CMUnitTest){refused[i].name, run_refused, NULL, NULL,
+        tests[i + 2] = (struct CMUnitTest){refused[i].name, run_refused, NULL, NULL,
                                            (void *)(uintptr_t)&refused[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
