@@ -3,8 +3,8 @@
 
 #include "role/inbound_in.h"
 
+#define STOP_PATIENCE_MS 10000 /* for messages that are coming in */
 #define ARENA_MAX (16u << 20)
-#define STOP_PATIENCE_MS 30000
 
 static void on_accept(void *ctx, const struct accepted *accepted)
 {
@@ -248,9 +248,10 @@ static void say_stopped(struct inbound *in)
 static void check_stopped(void *ctx)
 {
     struct inbound *in = ctx;
+    bool patient = loop_now_ms(in->env.loop) < in->stop_ms + STOP_PATIENCE_MS;
 
     LIST_EACH(&in->clients, link)
-    client_shut(CONTAINER_OF(link, struct client, link));
+    client_shut(CONTAINER_OF(link, struct client, link), patient);
     if (in->client_n == 0)
         say_stopped(in);
     else
@@ -299,6 +300,7 @@ static void inbound_stop(void *role)
     struct inbound *in = role;
 
     in->stopping = true;
+    in->stop_ms = loop_now_ms(in->env.loop);
     for (size_t i = 0; i < in->door_n; i++)
         listener_pause(in->doors[i].listener);
     loop_timer_set(&in->stop_timer, 0);

@@ -423,9 +423,9 @@ void client_resume(struct client *c)
     go_on(c);
 }
 
-void client_shut(struct client *c)
+void client_shut(struct client *c, bool patient)
 {
-    if (c->message != NULL)
+    if (c->message != NULL && (patient || c->message->received_us != 0))
         return; /* it is answered first */
     smtp_server_shutdown(c->server);
     flush(c);

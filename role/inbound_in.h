@@ -64,6 +64,7 @@ struct inbound {
     struct id_maker ids;
     uint64_t next_txn;
     struct loop_timer stop_timer;
+    int64_t stop_ms; /* when we were told to stop */
     bool stopping, stopped;
 };
 
@@ -100,7 +101,9 @@ void client_destroy(struct client *c);
 /* The answer to the final dot. */
 void client_answer_end(struct client *c, unsigned code, const char *enhanced, const char *text);
 void client_resume(struct client *c); /* the queue takes body bytes again */
-void client_shut(struct client *c);   /* we stop: 421 unless a message is on its way */
+/* We stop: 421, unless a message is on its way and there is patience to let it end. One that is
+ * complete is always answered. */
+void client_shut(struct client *c, bool patient);
 
 /* --- inbound_message.c: one message --- */
 
