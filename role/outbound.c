@@ -251,8 +251,9 @@ static void on_report(void *ctx, struct deliver_job *deliver, const struct deliv
     m.state = slice_of(report->state);
     m.site_down = report->site_down;
     m.groups = groups;
-    m.groups_n = groups == NULL ? 0 : make_groups(o, job, report, groups);
-    if (m.groups_n > 0)
+    bool give_back = o->stopping && report->session == NULL; /* it was not tried */
+    m.groups_n = groups == NULL || give_back ? 0 : make_groups(o, job, report, groups);
+    if (m.groups_n > 0 || give_back)
         send_outcome(o, &m);
     job_free(job);
 }

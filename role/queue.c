@@ -131,6 +131,8 @@ static void undo_group(struct queue *q)
 {
     for (size_t i = 0; i < q->fresh_n; i++)
         queue_free_job(&q->fresh[i]);
+    for (size_t i = 0; i < q->done_n; i++)
+        q->dones[i].job->settled = false;
     q->fresh_n = q->done_n = 0;
     buf_append(&q->facts_owed, buf_slice(&q->facts));
     buf_clear(&q->facts);

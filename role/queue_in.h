@@ -30,6 +30,7 @@ struct queue_link {
     enum role_kind kind;
     unsigned index;
     struct bus *bus;                  /* NULL: that process is not there now */
+    bool stopping;                    /* outbound: it gives back what it did not begin */
     uint64_t segments[SEGMENTS_HELD]; /* outbound: the descriptors it holds, newest overwrites */
     unsigned segment_next;
     struct map *writers; /* inbound: txn -> spool_writer of a body that streams in */
@@ -56,6 +57,7 @@ struct job {
     uint64_t attempt; /* 0: not dispatched */
     unsigned link;
     bool dot_granted; /* since then, no outcome means `unknown` */
+    bool settled;     /* its outcome is in the open group: a second one is too late */
     uint64_t segment;
     struct slice frame; /* the deliver message, encoded; its first 8 bytes are the attempt */
     size_t site_n;

@@ -287,7 +287,7 @@ static unsigned limit(void *ctx, struct slice site)
 {
     const struct queue_link *link = link_for(ctx, site);
 
-    if (link == NULL || link->bus == NULL)
+    if (link == NULL || link->bus == NULL || link->stopping)
         return 0; /* that process is being restarted */
     return 2 * connections_of(ctx, site);
 }
@@ -470,11 +470,26 @@ static void write_outcome(struct queue *q, struct job *job, const struct msg_out
         for (size_t i = 0; i < n; i++)
             count_outcome(q, job->work, &results[i], now_ms);
     }
+    job->settled = true;
     queue_grow(&q->dones, &q->done_cap, q->done_n + 1, sizeof *q->dones);
     q->dones[q->done_n++] =
         (struct pending_done){.job = job, .site_down = m->site_down != 0, .due_ms = due_ms};
     for (size_t i = 0; i < m->groups_n; i++)
         range_list_finish(&ranges[i]);
+}
+
+/* An outbound process that stops did not try it: as if it had never been given out. */
+static void take_back(struct queue *q, struct job *job)
+{
+    struct slice site = {job->site, job->site_n};
+    int64_t now_ms = loop_unix_ms(q->env.loop);
+
+    q->outbound[job->link].stopping = true;
+    schedule_done(q->schedule, &job->unit, false, now_ms, 0);
+    schedule_expect(q->schedule, site, now_ms);
+    ledger_give_back(q->ledger, job->work);
+    (void)map_remove(q->attempts, map_key_u64(&job->attempt));
+    queue_free_job(&job);
 }
 
 void queue_take_outcome(struct queue *q, struct slice payload)
@@ -483,8 +498,13 @@ void queue_take_outcome(struct queue *q, struct slice payload)
     struct job *job;
 
     arena_reset(q->arena);
-    if (!msg_outcome_decode(payload, q->arena, &m) || (job = job_of(q, m.attempt)) == NULL)
+    if (!msg_outcome_decode(payload, q->arena, &m) || (job = job_of(q, m.attempt)) == NULL ||
+        job->settled)
         return;
+    if (m.groups_n == 0) {
+        take_back(q, job);
+        return;
+    }
     keep_fact(q, payload);
     queue_open_group(q);
     metric_add(q->env.metrics, METRIC_attempts_total, 1);
