@@ -308,7 +308,11 @@ static void inbound_stop(void *role)
 
 static void inbound_settings(void *role, const struct conf *conf)
 {
-    ((struct inbound *)role)->conf = conf;
+    struct inbound *in = role;
+
+    in->conf = conf; /* with as many listeners as before: the super sees to that */
+    for (size_t i = 0; i < in->door_n; i++)
+        in->doors[i].conf = &conf->listeners[i];
 }
 
 const struct role_ops inbound_role = {

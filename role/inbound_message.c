@@ -227,7 +227,7 @@ static void header_complete(struct message *m, struct slice header)
                SLICE_ARG(slice_sub(m->found.stream, 0, 60)));
         return;
     }
-    m->stream = slice_of(stream->title);
+    m->stream = arena_copy(m->arena, slice_of(stream->title)); /* settings may change */
     if (m->proof == NULL && stream->unsubscribe[0] != '\0' && !m->found.has_unsubscribe &&
         intake_add_unsubscribe(slice_of(stream->unsubscribe), slice_of(id), &m->head, &e) < 0)
         log_warn(in->env.log, "inbound.unsubscribe", LOG_ERR(&e));
