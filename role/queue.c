@@ -351,6 +351,7 @@ static void queue_destroy(void *role)
 
     queue_control_destroy(&q->control);
     queue_bounce_destroy(q);
+    queue_maildir_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
     loop_timer_finish(&q->house);
@@ -402,6 +403,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
     crypt_random(&q->random_state, sizeof q->random_state);
     q->random_state |= 1;
     q->arena = arena_create(ARENA_MAX);
+    queue_maildir_create(q);
     q->sites = map_create(q->random_state);
     q->attempts = map_create(q->random_state);
     q->next_attempt = 1;

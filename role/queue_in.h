@@ -56,6 +56,8 @@ struct job {
     const struct ledger_unit *work;
     uint64_t attempt; /* 0: not dispatched */
     unsigned link;
+    struct list maildir; /* among those that wait for queue_maildir.c */
+    bool is_maildir;
     bool dot_granted; /* since then, no outcome means `unknown` */
     bool settled;     /* its outcome is in the open group: a second one is too late */
     uint64_t segment;
@@ -103,6 +105,11 @@ struct queue {
     struct loop_timer house; /* retention, checkpoints, disk space */
     struct control *control;
     struct queue_bounce *bounce;
+    struct {
+        struct list jobs;
+        struct loop_deferred later;
+        struct arena *arena;
+    } maildir;
     uint64_t random_state;
     bool stopping, disk_low;
 };
@@ -135,6 +142,13 @@ void queue_lost_outbound(struct queue *q, unsigned link);
 struct slice queue_site_of(struct queue *q, struct slice domain, struct buf *scratch);
 uint32_t queue_site_number(struct queue *q, struct slice site, struct err *e);
 struct ledger_verdict queue_judge_dangling(void *ctx, const struct ledger_dangling *d);
+
+/* queue_maildir.c: delivery into files */
+void queue_maildir_create(struct queue *q);
+void queue_maildir_destroy(struct queue *q);
+/* Takes a dispatched job whose route is a Maildir, and reports its outcome in a later call; false:
+ * it is for an outbound process. */
+bool queue_maildir_take(struct queue *q, struct job *job);
 
 /* queue_bounce.c: verdicts, suppression, bounce addresses, reports */
 MUST_USE int queue_bounce_create(struct queue *q, struct err *e); /* the ledger is open */

@@ -84,6 +84,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
     job->site_n = site.n;
     memcpy(job->site, site.p, site.n);
     list_init(&job->unit.link);
+    list_init(&job->maildir);
     buf_init(&hops, 65536);
     buf_init(&path, 512);
     buf_init(&frame, BUS_FRAME_MAX);
@@ -95,7 +96,9 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
         .next_hops = buf_slice(&hops),
         .lmtp = route != NULL && route->protocol == CONF_PROTOCOL_LMTP,
         .connections = (uint16_t)connections_of(q, site),
-        .sender = queue_return_path(q, message, list[0].n, &path),
+        /* What is delivered finally keeps the return path that it came with. */
+        .sender = route != NULL && route->local ? message->sender
+                                                : queue_return_path(q, message, list[0].n, &path),
         .options = message->options,
         .segment = message->place.segment,
         .offset = message->place.offset,
@@ -191,12 +194,14 @@ static void dispatch(void *ctx, struct schedule_unit *unit)
     job->attempt = q->next_attempt++;
     job->link = link->index; /* it is there: limit() said so in this turn */
     (void)map_put(q->attempts, map_key_u64(&job->attempt), job);
+    memcpy((char *)(uintptr_t)job->frame.p, &job->attempt, sizeof job->attempt); /* wire: LE u64 */
+    if (queue_maildir_take(q, job))
+        return;
     if (!send_segment(q, link, job->segment)) {
         fail_attempt(q, job, OUTCOME_DEFERRED, "reading the spool",
                      "The message could not be read from our disk");
         return;
     }
-    memcpy((char *)(uintptr_t)job->frame.p, &job->attempt, sizeof job->attempt); /* wire: LE u64 */
     bus_send(link->bus, MSG_DELIVER, job->frame);
 }
 
@@ -525,7 +530,7 @@ void queue_lost_outbound(struct queue *q, unsigned link)
     while (map_next(q->attempts, &cursor, &key, &value)) {
         struct job *job = value;
 
-        if (job->link != link)
+        if (job->link != link || job->is_maildir)
             continue;
         if (job->dot_granted)
             fail_attempt(q, job, OUTCOME_UNKNOWN, "outbound process lost",

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Mail to a local domain lies in Maildirs, whole and once, also after kill -9; unknown users bounce."""
+import pathlib, sys, tempfile
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+from waybill_test import *
+
+BODY = "".join(f"line {n} {'x' * 50}\r\n" for n in range(5000)) + ".\r\n\r\n"
+TEXT = "From: a@sender.test\r\nTo: b@local.test\r\nSubject: {0}\r\nMessage-ID: <{0}@sender.test>\r\n" \
+       "Date: Mon, 23 Nov 2026 22:00:00 +0000\r\n\r\n" + BODY
+
+
+with tempfile.TemporaryDirectory() as tmp:
+    for one_process in (False, True):
+        root = pathlib.Path(tmp, str(one_process))
+        for user in ("ann", "bob"):
+            (root / "local.test" / user).mkdir(parents=True)
+        (root / "local.test" / "file").write_text("")
+        route = f'route "local.test" {{ via = {{ "maildir:{root}/%d/%u" }} local = yes }}\n'
+
+        def mails(user):
+            return [p.read_bytes() for p in sorted((root / "local.test" / user / "new").glob("*"))]
+
+        with Waybill(route=route, one_process=one_process) as w:
+            one = w.send(TEXT.format("one"), to=["ann@local.test", "BOB@Local.Test"])
+            wait_for(lambda: w.states(one) == ["delivered"] * 2, "two Maildirs")
+            for user in ("ann", "bob"):
+                (got,) = mails(user)
+                head, _, body = got.partition(b"\n\n")
+                assert b"\r" not in got and body == BODY.replace("\r\n", "\n").encode(), "the body was changed"
+                assert head.startswith(b"Return-Path: <") and b"\nDelivered-To: " in head and b"\nReceived: from" in head, head
+            assert not list((root / "local.test" / "ann" / "tmp").glob("*"))
+            for bad in ("nobody", "file", "..", "a/../ann", ".ann"):
+                id = w.send(TEXT.format("bad"), to=[f'"{bad}"@local.test' if "." in bad else f"{bad}@local.test"])
+                wait_for(lambda: w.states(id) == ["bounced"], f"the bounce of {bad}")
+            assert len(mails("ann")) == 1
+            ids = [w.send(TEXT.format(f"m{n}"), to=["ann@local.test"]) for n in range(20)]
+            w.kill("queue") if not one_process else None
+            wait_for(lambda: all(w.states(i) == ["delivered"] for i in ids), "the rest, after a crash")
+            subjects = [m.split(b"Subject: ")[1].split(b"\n")[0] for m in mails("ann")]
+            assert sorted(subjects) == sorted([b"one"] + [f"m{n}".encode() for n in range(20)]), subjects
+            assert w.stop() == 0
+print("2 passed, 0 failed")
