@@ -171,7 +171,7 @@ static void fail_attempt(struct queue *q, const struct job *job, enum outcome ou
     buf_init(&fact, BUS_FRAME_MAX);
     ranges_print(job->work->recipients, &recipients);
     const struct msg_outcome_group g = {
-        .recipients = buf_slice(&recipients), .outcome = outcome, .text = slice_of(text)};
+        .recipients = buf_slice(&recipients), .outcome = (uint8_t)outcome, .text = slice_of(text)};
     const struct msg_outcome m = {
         .attempt = job->attempt,
         .state = slice_of(state),
