@@ -315,6 +315,7 @@ static void search_on(struct target *t)
     if (hosts_step(t->search) == STEP_WAIT) {
         struct dns_question q = hosts_question(t->search);
 
+        metric_add(o->env.metrics, METRIC_dns_questions_total, 1);
         t->question = dns_ask(o->dns, &q, on_answer, t);
         return;
     }

@@ -259,12 +259,23 @@ static void remove_old_segments(struct queue *q, int64_t before_ms)
     }
 }
 
+static void show_depth(struct queue *q)
+{
+    struct schedule_counters s = schedule_counters(q->schedule);
+    struct metrics *m = q->env.metrics;
+
+    metric_set(m, METRIC_queue_messages, (int64_t)ledger_counters(q->ledger).units);
+    metric_set(m, METRIC_queue_in_flight, (int64_t)s.in_flight);
+    metric_set(m, METRIC_queue_ready, (int64_t)s.ready);
+    metric_set(m, METRIC_queue_sites, (int64_t)s.sites);
+    metric_set(m, METRIC_queue_sites_resting, (int64_t)s.resting);
+}
+
 static void keep_house(void *ctx)
 {
     struct queue *q = ctx;
     int64_t now_ms = loop_unix_ms(q->env.loop);
     int64_t before_ms = now_ms - q->conf->retention_ms;
-    struct ledger_counters c = ledger_counters(q->ledger);
     bool more = false;
     struct err e;
 
@@ -279,7 +290,7 @@ static void keep_house(void *ctx)
             remove_old_segments(q, before_ms);
         }
     }
-    metric_set(q->env.metrics, METRIC_queue_messages, (int64_t)c.units);
+    show_depth(q);
     loop_timer_set(&q->house, more ? 50 : HOUSE_EVERY_MS);
 }
 

@@ -252,7 +252,7 @@ static int store_message(struct queue *q, struct queue_link *from, const struct 
     };
     size_t suppressed = 0;
     struct ledger_units units = {NULL, 0};
-    bool take = schedule_counters(q->schedule).ready + q->fresh_n < 2000 && !q->stopping;
+    bool take = schedule_has_room(q->schedule, q->fresh_n) && !q->stopping;
 
     if (recipients == NULL)
         return err_set(e, ERR_LIMIT, "too many recipients: %zu", m->recipients_n);

@@ -274,6 +274,11 @@ int64_t schedule_run(struct schedule *s, int64_t now_ms)
     return s->wake_ms;
 }
 
+bool schedule_has_room(const struct schedule *s, size_t more)
+{
+    return s->ready_n + more < s->settings.ready_max;
+}
+
 struct schedule_counters schedule_counters(const struct schedule *s)
 {
     struct schedule_counters c = {map_count(s->sites), s->ready_n, s->in_flight, 0};

@@ -74,6 +74,10 @@ void schedule_wake(struct schedule *s, struct slice site);
  * happens). Call it at the end of each turn that changed anything. */
 int64_t schedule_run(struct schedule *s, int64_t now_ms);
 
+/* Whether `more` fresh units would still be kept in memory; a cheap question, for each message. */
+bool schedule_has_room(const struct schedule *s, size_t more);
+
+/* Walks all sites. */
 struct schedule_counters {
     size_t sites, ready, in_flight, resting;
 };
