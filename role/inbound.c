@@ -228,6 +228,7 @@ static void inbound_destroy(void *role)
     streams_destroy(&in->streams);
     tls_context_destroy(&in->tls);
     logins_destroy(&in->logins);
+    forwards_destroy(&in->forwards);
     map_destroy(&in->per_address);
     map_destroy(&in->waiting);
     arena_destroy(&in->arena);
@@ -276,7 +277,9 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     loop_timer_init(&in->stop_timer, env->loop, check_stopped, in);
     (void)snprintf(in->hostname, sizeof in->hostname, "%s", env->conf->hostname);
     in->logins = logins_load(env->conf->logins_file, e);
-    if (in->logins == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0) {
+    if (in->logins != NULL)
+        in->forwards = forwards_load(env->conf->forwards_file, e);
+    if (in->forwards == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0) {
         inbound_destroy(in);
         return NULL;
     }

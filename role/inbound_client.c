@@ -25,6 +25,7 @@ static void forget_envelope(struct client *c)
     c->sender_path = SLICE("");
     c->sender = (struct smtp_sender){0};
     c->is_return = false;
+    c->unproven = CONF_UNPROVEN_OBEY;
 }
 
 void client_destroy(struct client *c)
@@ -100,29 +101,50 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
     say(c, 250, "2.1.0", "Ok");
 }
 
-static void take_recipient(struct client *c, const struct smtp_recipient *r)
+static bool add_recipient(struct client *c, struct slice address, struct slice options)
 {
     struct msg_envelope_recipient *to;
-    char options_room[1024];
-    struct buf options = {
-        .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
 
-    options_write_recipient(r, &options);
-    c->envelope_bytes += r->path.n + options.n + 16;
-    if (c->envelope_bytes > ENVELOPE_MAX_BYTES) {
-        say(c, 452, "4.5.3", "Too many recipients for one message");
-        return;
-    }
+    c->envelope_bytes += address.n + options.n + 16;
+    if (c->envelope_bytes > ENVELOPE_MAX_BYTES)
+        return false;
     if (c->recipient_n == c->recipient_cap) {
         c->recipient_cap = c->recipient_cap == 0 ? 4 : c->recipient_cap * 2;
         c->recipients = mem_resize(c->recipients, c->recipient_cap * sizeof *c->recipients);
     }
     to = &c->recipients[c->recipient_n++];
     *to = (struct msg_envelope_recipient){.n = (uint32_t)c->recipient_n};
-    to->address = arena_copy(c->envelope, r->path);
-    to->options = arena_copy(c->envelope, buf_slice(&options));
+    to->address = arena_copy(c->envelope, address);
+    to->options = arena_copy(c->envelope, options);
     c->is_return = return_is_one(c, to->address);
-    say(c, 250, "2.1.5", "Ok");
+    return true;
+}
+
+/* An address of ours may stand for others. */
+static void take_recipient(struct client *c, const struct smtp_recipient *r)
+{
+    char options_room[1024];
+    struct buf options = {
+        .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
+    struct slice targets = r->path;
+    size_t before = c->recipient_n;
+    bool all = true;
+
+    options_write_recipient(r, &options);
+    proof_note_recipient(c, r->path);
+    if (proof_is_local(c->inbound, r->path))
+        targets = forwards_find(c->inbound->forwards, r->path);
+    if (targets.n == 0 || targets.p == r->path.p)
+        all = add_recipient(c, r->path, buf_slice(&options));
+    else
+        while (all && targets.n > 0)
+            all = add_recipient(c, slice_cut(&targets, ' '), buf_slice(&options));
+    if (all) {
+        say(c, 250, "2.1.5", "Ok");
+        return;
+    }
+    c->recipient_n = before; /* all of them or none */
+    say(c, 452, "4.5.3", "Too many recipients for one message");
 }
 
 /* Returns false when the queue has to be asked first. */

@@ -13,6 +13,7 @@
 #include "lib/dkim/sign.h"
 #include "lib/smtp/server.h"
 #include "mta/intake/header.h"
+#include "role/forwards.h"
 #include "role/logins.h"
 #include "role/messages.h"
 #include "role/role.h"
@@ -46,6 +47,7 @@ struct inbound {
     struct streams *streams;
     struct tls_context *tls;
     struct logins *logins;
+    struct forwards *forwards;
     struct door *doors;
     size_t door_n;
     struct list clients;
@@ -89,10 +91,11 @@ struct client {
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
     char ip[IP6_TEXT_MAX];
-    int64_t line_ms; /* when its newest command line came */
-    unsigned lines;  /* of commands, until then */
-    uint64_t check;  /* the queue is asked about the recipient; 0: not */
-    bool is_return;  /* the recipient is a bounce address */
+    int64_t line_ms;   /* when its newest command line came */
+    unsigned lines;    /* of commands, until then */
+    uint64_t check;    /* the queue is asked about the recipient; 0: not */
+    bool is_return;    /* the recipient is a bounce address */
+    unsigned unproven; /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
     bool may_relay, waits_for_queue, in_on_bytes;
     bool peer_ended; /* it shut its side, and waits for the answer to the final dot */
 };
@@ -161,6 +164,7 @@ MUST_USE int proof_open(struct inbound *in, struct err *e);
 void proof_close(struct inbound *in);
 bool proof_is_on(const struct inbound *in); /* there is a local domain */
 bool proof_is_local(const struct inbound *in, struct slice address);
+void proof_note_recipient(struct client *c, struct slice address);
 /* The header is there, as received; borrowed while the message lives. Changes `*header` to one
  * without the Authentication-Results fields that claim to be ours, of the same life. */
 MUST_USE int proof_begin(struct message *m, struct slice *header, struct err *e);

@@ -212,18 +212,13 @@ void proof_give_back(struct message *m)
 
 /* --- what follows --- */
 
-/* The mildest of what the recipients' domains are set to: the message has one answer. */
-static unsigned policy_of(const struct message *m)
+/* The mildest of what the recipients' domains are set to decides: the message has one answer. */
+void proof_note_recipient(struct client *c, struct slice address)
 {
-    unsigned mildest = CONF_UNPROVEN_OBEY;
+    const struct conf_route *r = local_route(c->inbound, address);
 
-    for (size_t i = 0; i < m->client->recipient_n; i++) {
-        const struct conf_route *r = local_route(m->inbound, m->client->recipients[i].address);
-
-        if (r != NULL && r->unproven > mildest)
-            mildest = r->unproven;
-    }
-    return mildest;
+    if (r != NULL && r->unproven > c->unproven)
+        c->unproven = r->unproven;
 }
 
 static void conclude(struct proof *p)
@@ -231,7 +226,7 @@ static void conclude(struct proof *p)
     struct message *m = p->message;
     struct inbound *in = p->inbound;
     const struct dmarc_outcome *d = verdict_dmarc(p->verdict);
-    unsigned policy = policy_of(m);
+    unsigned policy = m->client->unproven;
     bool failed = d->result == DMARC_FAIL && d->disposition != DMARC_POLICY_NONE;
     struct buf fields;
     char text[200];

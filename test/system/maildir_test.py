@@ -15,12 +15,17 @@ with tempfile.TemporaryDirectory() as tmp:
         for user in ("ann", "bob"):
             (root / "local.test" / user).mkdir(parents=True)
         (root / "local.test" / "file").write_text("")
-        route = f'route "local.test" {{ via = {{ "maildir:{root}/%d/%u" }} local = yes }}\n'
+        sink = Sink(f"{tmp}/sink-{one_process}")
+        forwards = pathlib.Path(tmp, f"forwards-{one_process}")
+        forwards.write_text("team@local.test ann@local.test bob@local.test far@remote.test\n@old.test ann@local.test\n")
+        route = f'route "local.test" {{ via = {{ "maildir:{root}/%d/%u" }} local = yes }}\n' \
+                f'route "old.test" {{ local = yes }}\nroute "*" {{ via = "127.0.0.1:{sink.port}" tls = none }}\n'
 
         def mails(user):
             return [p.read_bytes() for p in sorted((root / "local.test" / user / "new").glob("*"))]
 
-        with Waybill(route=route, one_process=one_process) as w:
+        with Waybill(route=route, one_process=one_process,
+                     settings=f'forwards_file = "{forwards}"\nreturn_path_domain = "return.test"\n') as w:
             one = w.send(TEXT.format("one"), to=["ann@local.test", "BOB@Local.Test"])
             wait_for(lambda: w.states(one) == ["delivered"] * 2, "two Maildirs")
             for user in ("ann", "bob"):
@@ -38,5 +43,13 @@ with tempfile.TemporaryDirectory() as tmp:
             wait_for(lambda: all(w.states(i) == ["delivered"] for i in ids), "the rest, after a crash")
             subjects = [m.split(b"Subject: ")[1].split(b"\n")[0] for m in mails("ann")]
             assert sorted(subjects) == sorted([b"one"] + [f"m{n}".encode() for n in range(20)]), subjects
+            # an address that stands for others; what leaves to strangers has a return path of ours
+            team = w.send(TEXT.format("team"), to=["Team@local.test", "x@old.test"], sender="author@elsewhere.test")
+            wait_for(lambda: w.states(team) == ["delivered"] * 4, "everybody behind an address")
+            assert len(mails("ann")) == 23 and len(mails("bob")) == 2, (len(mails("ann")), len(mails("bob")))
+            assert b"Return-Path: <author@elsewhere.test>" in mails("bob")[-1], mails("bob")[-1][:300]
+            (far,) = sink.mails()
+            assert b"@return.test" in far.split(b"\r\n")[0] and b"X-Sink-To: far@remote.test" in far, far[:300]
             assert w.stop() == 0
+        sink.close()
 print("2 passed, 0 failed")
