@@ -49,7 +49,7 @@ with tempfile.TemporaryDirectory() as tmp:
             assert len(mails("ann")) == 23 and len(mails("bob")) == 2, (len(mails("ann")), len(mails("bob")))
             assert b"Return-Path: <author@elsewhere.test>" in mails("bob")[-1], mails("bob")[-1][:300]
             (far,) = sink.mails()
-            assert b"@return.test" in far.split(b"\r\n")[0] and b"X-Sink-To: far@remote.test" in far, far[:300]
+            assert b"@return.test" in far.split(b"\r\n")[0] and b"X-Sink-To: <far@remote.test>" in far, far[:300]
             assert w.stop() == 0
         sink.close()
 print("2 passed, 0 failed")
