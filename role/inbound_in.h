@@ -190,7 +190,10 @@ struct client *return_checked(struct inbound *in, const struct msg_checked *m); 
 void return_forget(struct client *c);
 bool return_is_one(const struct client *c, struct slice address);
 void return_body(struct message *m, struct slice bytes);
-void return_end(struct message *m); /* the queue is there */
+/* The queue is there. Why it is refused, or NULL: the queue has it. */
+const char *return_end(struct message *m);
+/* A mail whose address the queue did not know counts as forged. */
+void return_answered(struct message *m, const struct msg_accepted *a);
 /* The queue's answer about the recipient, or its absence (NULL: 451). */
 void client_checked(struct client *c, const struct msg_checked *m);
 

@@ -435,6 +435,14 @@ static void submit(struct message *m, struct slice signatures)
     buf_finish(&signers);
 }
 
+static void end_return(struct message *m)
+{
+    const char *refusal = return_end(m);
+
+    if (refusal != NULL)
+        answer(m, 550, "5.7.1", refusal);
+}
+
 void message_end(struct message *m)
 {
     m->received_us = loop_clock_us();
@@ -450,7 +458,7 @@ void message_end(struct message *m)
     if (m->state == MESSAGE_RETURN && m->inbound->queue == NULL)
         answer(m, 451, "4.3.0", "The queue is not there; try again later");
     else if (m->state == MESSAGE_RETURN)
-        return_end(m);
+        end_return(m);
     else if (m->proof != NULL)
         proof_end(m);
     else if (m->spec_n > 0)
@@ -505,6 +513,7 @@ void message_accepted(struct message *m, const struct msg_accepted *a)
     metric_observe(m->inbound->env.metrics, METRIC_ack_seconds,
                    (uint64_t)(loop_clock_us() - m->received_us));
     id_encode(a->id, id);
+    return_answered(m, a);
     if (a->code == 250)
         (void)snprintf(text, sizeof text,
                        a->duplicate ? "Ok: already queued as %s" : "Ok: queued as %s", id);

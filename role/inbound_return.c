@@ -1,4 +1,5 @@
 /* Mail to bounce addresses: who may send it, what it says. And: who is suppressed? */
+#include "lib/addr/verp.h"
 #include "lib/bounce/report.h"
 #include "role/bounce_rules.h"
 #include "role/hint.h"
@@ -78,6 +79,13 @@ static bool is_return_path(const struct inbound *in, struct slice address)
            slice_eq_nocase(slice_from(address, at + 1), slice_of(in->conf->return_path_domain));
 }
 
+/* "feedback@return.example.com": where providers send complaints. Which bounce address one is about
+ * stands in the mail that is complained about. */
+static bool is_feedback(const struct inbound *in, struct slice address)
+{
+    return is_return_path(in, address) && slice_starts_nocase(address, SLICE("feedback@"));
+}
+
 static uintptr_t forged_of(struct inbound *in, const struct client *c)
 {
     struct inbound_return *r = in->returns;
@@ -89,6 +97,14 @@ static uintptr_t forged_of(struct inbound *in, const struct client *c)
         r->forged_minute = minute;
     }
     return (uintptr_t)map_get(r->forged, slice_of(c->ip));
+}
+
+static void count_forged(struct inbound *in, const struct client *c)
+{
+    uintptr_t count = forged_of(in, c);
+
+    (void)map_put(in->returns->forged, slice_of(c->ip), (void *)(count + 1));
+    metric_add(in->env.metrics, METRIC_forged_total, 1);
 }
 
 static void ask_queue(struct client *c, struct slice address, struct slice stream)
@@ -134,6 +150,8 @@ enum return_answer return_check(struct client *c, struct slice address,
             421, "4.7.0", "Too many bounce addresses that are not ours; try again later"};
         return RETURN_REPLY;
     }
+    if (is_feedback(in, address))
+        return RETURN_TAKE; /* what it is about is asked when it has been read */
     if (is_return || hint_fits(in->returns->hints, address)) {
         if (in->queue == NULL) {
             *reply_out =
@@ -153,12 +171,8 @@ struct client *return_checked(struct inbound *in, const struct msg_checked *m)
     if (c == NULL)
         return NULL;
     c->check = 0;
-    if (m->forged) {
-        uintptr_t count = forged_of(in, c);
-
-        (void)map_put(in->returns->forged, slice_of(c->ip), (void *)(count + 1));
-        metric_add(in->env.metrics, METRIC_forged_total, 1);
-    }
+    if (m->forged)
+        count_forged(in, c);
     return c;
 }
 
@@ -183,6 +197,23 @@ void return_body(struct message *m, struct slice bytes)
     buf_append(&m->body, slice_sub(bytes, 0, room));
 }
 
+/* The first bounce address of ours in a text, signed or not; empty: none. */
+static struct slice find_return_path(const struct inbound *in, struct slice text)
+{
+    const struct slice prefix = SLICE("bounces+");
+    struct slice domain = slice_of(in->conf->return_path_domain);
+
+    for (size_t at; (at = slice_search_nocase(text, prefix)) != SLICE_NONE;
+         text = slice_from(text, at + prefix.n)) {
+        struct slice rest = slice_sub(slice_from(text, at), 0, VERP_LOCAL_MAX + 1 + domain.n);
+        size_t end = slice_find(rest, '@');
+
+        if (end != SLICE_NONE && slice_starts_nocase(slice_from(rest, end + 1), domain))
+            return slice_sub(rest, 0, end + 1 + domain.n);
+    }
+    return SLICE("");
+}
+
 /* The entry about one recipient; a report to this address is about one, whomever it names. */
 static const struct bounce_recipient *choose(const struct bounce_report *report)
 {
@@ -192,7 +223,13 @@ static const struct bounce_recipient *choose(const struct bounce_report *report)
     return report->count > 0 ? &report->recipients[0] : NULL;
 }
 
-void return_end(struct message *m)
+void return_answered(struct message *m, const struct msg_accepted *a)
+{
+    if (a->code == 550 && m->client != NULL && m->client->is_return)
+        count_forged(m->inbound, m->client);
+}
+
+const char *return_end(struct message *m)
 {
     struct inbound *in = m->inbound;
     const struct client *c = m->client;
@@ -224,8 +261,16 @@ void return_end(struct message *m)
     }
     out.category = slice_of(bounce_meaning(verdict.category)->name);
     out.hard = verdict.hard;
+    if (is_feedback(in, out.address)) {
+        out.address = find_return_path(in, buf_slice(&m->body));
+        if (report.event != BOUNCE_COMPLAINT && report.event != BOUNCE_UNSUBSCRIBE)
+            return "Only complaints (RFC 5965) are read here";
+        if (out.address.n == 0)
+            return "This complaint is about no mail of ours";
+    }
     m->state = MESSAGE_STORING;
     msg_report_encode(&out, bus_begin(in->queue, MSG_REPORT));
     bus_end(in->queue);
     buf_clear(&m->body);
+    return NULL;
 }

@@ -97,6 +97,19 @@ def deliveries(w, sink, tmp):
     assert code == 250, reply
     assert refused(w, "d@receiver.test")[0] == 550
     assert refused(w, "d@receiver.test", "own")[0] == 550, "the stream is not known at RCPT: the default one decides"
+    # complaints also come to one address for all, about the mail that they return
+    fbl = w.send("X-Waybill-Stream: own\r\n" + TEXT.format("fbl"), to=["g@receiver.test"])
+    signed = w.send(TEXT.format("fbl2"), to=["g@receiver.test"])
+    wait_for(lambda: w.states(fbl) + w.states(signed) == ["delivered"] * 2, "mail to complain about")
+    path = sender_of(sink.mails()[-1])
+    path = path if path.startswith("bounces+") else sender_of(sink.mails()[-2])
+    about = COMPLAINT.format("x@y", "somebody@else.test").replace("--b--", "--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+                             "Return-Path: <{0}>\r\nFrom: a@sender.test\r\n\r\n--b--")
+    assert bring(w, "feedback@return.test", about.format(path.replace("=", "=0")))[0] == 550, "a forged complaint"
+    assert bring(w, "feedback@return.test", DSN.format("x", "y@z", "failed", "5.1.1", "550 x"))[0] == 550
+    code, reply = bring(w, "feedback@return.test", about.format(path))
+    assert code == 250, reply
+    assert ("g@receiver.test", "transactional") in suppressed(w), suppressed(w)
     news = w.send("X-Waybill-Stream: news\r\n" + TEXT.format("news"), to=["c@receiver.test"])
     wait_for(lambda: w.states(news) == ["delivered"], "the other stream")
     return paths
