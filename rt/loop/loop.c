@@ -11,6 +11,7 @@
 #define PHASES 2
 
 struct on_signal {
+    struct loop *loop;
     struct event *event;
     int number;
     void (*fn)(void *ctx, int signal_number);
@@ -28,6 +29,7 @@ struct loop {
     struct on_signal signals[SIGNALS_MAX];
     size_t signal_count;
     bool stopped;
+    bool polling; /* nothing was called back yet since the poll began: the clocks are old */
 };
 
 /* Reading and writing are two events of libevent, so that a change of one leaves the other alone.
@@ -53,6 +55,15 @@ static void read_clocks(struct loop *l)
 {
     l->now_ms = read_clock_us(CLOCK_MONOTONIC) / 1000;
     l->unix_ms = read_clock_us(CLOCK_REALTIME) / 1000;
+}
+
+/* The first callback of a turn runs inside the poll's call: what it asks for is the time after the
+ * wait. */
+static void poll_ended(struct loop *l)
+{
+    if (l->polling)
+        read_clocks(l);
+    l->polling = false;
 }
 
 /* Only ends the poll: run_timers() does the work. */
@@ -214,8 +225,10 @@ void loop_turn(struct loop *l, int64_t wait_ms)
     if (!list_is_empty(&l->deferred))
         wait_ms = 0;
     set_alarm(l, wait_ms);
+    l->polling = true;
     event_base_loop(l->base,
                     wait_ms == 0 ? EVLOOP_NONBLOCK : EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    l->polling = false;
     read_clocks(l);
     run_timers(l);
     run_deferred(l);
@@ -241,6 +254,7 @@ static void fire(struct loop_watch *w, unsigned event)
 {
     bool destroyed = false, *outer = w->destroyed;
 
+    poll_ended(w->loop);
     if (!(w->wanted & event)) { /* it came although nobody wants it: now it pays to say so */
         event_del(event == LOOP_READ ? &w->read : &w->write);
         w->armed &= ~event;
@@ -390,6 +404,7 @@ static void got_signal(evutil_socket_t signal_number, short what, void *ctx)
     struct on_signal *s = ctx;
 
     (void)what;
+    poll_ended(s->loop);
     if (s->fn != NULL)
         s->fn(s->ctx, signal_number);
 }
@@ -408,6 +423,7 @@ void loop_on_signal(struct loop *l, int signal_number, void (*fn)(void *ctx, int
         return;
     l->signal_count++;
     s->number = signal_number;
+    s->loop = l;
     s->event = evsignal_new(l->base, signal_number, got_signal, s);
     evsignal_add(s->event, NULL);
 }

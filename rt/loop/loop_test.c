@@ -250,6 +250,31 @@ static void waits_no_longer(struct world *w)
     assert_in_range(loop_clock_us() - start, 15000, 500000);
 }
 
+static void read_and_look(void *ctx, unsigned event)
+{
+    struct world *w = ctx;
+    char byte;
+
+    (void)event;
+    assert_int_equal(read(w->pipe[0], &byte, 1), 1);
+    buf_printf(&w->told, "%lld", (long long)loop_now_ms(w->loop));
+}
+
+static void clock_in_callback(struct world *w)
+{
+    int64_t before_ms = loop_now_ms(w->loop);
+
+    loop_watch_destroy(&w->watch);
+    w->watch = loop_watch_create(w->loop, w->pipe[0], read_and_look, w);
+    loop_watch_want(w->watch, LOOP_READ);
+    assert_int_equal(usleep(30000), 0);
+    assert_int_equal(write(w->pipe[1], "x", 1), 1);
+    loop_turn(w->loop, 1000);
+    assert_true(w->told.n > 0);
+    buf_append_char(&w->told, '\0');
+    assert_true(atoll(w->told.p) >= before_ms + 30);
+}
+
 static const struct promise {
     const char *name;
     void (*run)(struct world *w);
@@ -264,6 +289,7 @@ static const struct promise {
     {"a callback may destroy its own watch and another that is ready", destroy_inside},
     {"signals arrive in the loop, until somebody stops listening", signals},
     {"a turn waits as long as it was told", waits_no_longer},
+    {"a callback sees the time after the wait", clock_in_callback},
 };
 
 static void run(void **state)

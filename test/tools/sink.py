@@ -15,7 +15,7 @@ state = {"n": 0, "silent": int(options.get("--silent-dot", 0)), "drop": int(opti
 
 
 class Session(socketserver.StreamRequestHandler):
-    timeout = 900
+    timeout, disable_nagle_algorithm = 900, True
 
     def say(self, line):
         time.sleep(float(options.get("--slow", 0)))
