@@ -148,6 +148,9 @@ class Waybill:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"Waybill did not stop: {self.trouble()}")
+        complaints = [l for l in (self.dir / "stderr").read_text(errors="replace").splitlines()
+                      if "Sanitizer" in l or "runtime error" in l]
+        assert not complaints, "\n".join(complaints[:20])
         return self.process.returncode
 
     def client(self, **more):
