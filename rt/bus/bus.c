@@ -79,13 +79,14 @@ bool bus_tell_drained(struct bus *b)
 static bool dispatch_one(struct bus *b, bool *alive_out)
 {
     size_t have = b->input.n - b->used;
-    const char *p = b->input.p + b->used;
+    const char *p;
     uint32_t length;
     uint16_t type, flags;
     int fd = -1;
 
     if (have < BUS_HEADER)
         return false;
+    p = b->input.p + b->used;
     header_read(p, &length, &type, &flags);
     if (length > BUS_FRAME_MAX || flags > BUS_FLAG_FD) {
         err_set(&b->why, ERR_SYNTAX, "the bus carried no frame: length %u, type %u, flags %u",
