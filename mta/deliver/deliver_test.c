@@ -171,8 +171,9 @@ static void play(void **state)
 {
     const struct story *s = *state;
     struct world w = {.recipient = {.path = SLICE_INIT("b@y.example")}};
-    const struct deliver_ports ports = {&w,        resolve, NULL,   connect_to, hang_up, start_tls,
-                                        write_out, read_body, want_dot,   report,  set_patience};
+    const struct deliver_ports ports = {&w,       resolve,   NULL,        connect_to,
+                                        hang_up,  start_tls, write_out,   read_body,
+                                        want_dot, report,    set_patience};
     const struct deliver_settings settings = {
         .client = {.helo_name = "us.example",
                    .tls = s->require_tls ? SMTP_TLS_REQUIRED : SMTP_TLS_IF_OFFERED},
