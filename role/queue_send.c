@@ -343,6 +343,16 @@ static int64_t next_due(struct queue *q, const struct ledger_unit *work, int64_t
                                         (unsigned)q->conf->retry_jitter, queue_random(q));
 }
 
+/* Without a reply the reader wants to know how far the conversation had come. */
+static struct slice text_of(struct queue *q, const struct msg_outcome *m,
+                            const struct msg_outcome_group *g)
+{
+    if (g->code != 0 || m->host.n == 0 || m->state.n == 0 ||
+        slice_search(g->text, m->state) != SLICE_NONE)
+        return g->text;
+    return arena_printf(q->arena, "%.*s (while %.*s)", SLICE_ARG(g->text), SLICE_ARG(m->state));
+}
+
 /* What one group of an outcome means for the ledger. */
 static struct ledger_result judge(struct queue *q, const struct ledger_unit *work,
                                   const struct msg_outcome *m, const struct msg_outcome_group *g,
@@ -355,7 +365,7 @@ static struct ledger_result judge(struct queue *q, const struct ledger_unit *wor
         .ip = m->ip,
         .reply_code = g->code,
         .enhanced = g->enhanced,
-        .text = g->text,
+        .text = text_of(q, m, g),
         .start_ms = m->start_unix_ms,
         .dot_ms = m->dot_unix_ms,
     };
