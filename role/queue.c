@@ -15,6 +15,8 @@
 #define REST_FIRST_MS 30000
 #define REST_MAX_MS (15 * 60 * 1000)
 #define HOUSE_EVERY_MS 5000
+#define OUTCOMES_WAIT_MS 4
+#define OUTCOMES_WAIT_MAX 64
 #define FAILURES_KEPT_MS (INT64_C(3650) * 86400000) /* longer than any threshold looks back */
 #define FACTS_AGAIN_MS 1000
 
@@ -183,6 +185,23 @@ static void write_facts_again(struct queue *q)
     buf_finish(&facts);
 }
 
+/* Nobody waits for outcomes alone: for a moment they stay open, so that the sync of the next mail
+ * or dot covers them too. */
+static bool can_wait(struct queue *q)
+{
+    int64_t now_ms = loop_now_ms(q->env.loop);
+
+    if (q->accept_n > 0 || q->dot_n > 0 || q->done_n == 0 || q->done_n >= OUTCOMES_WAIT_MAX ||
+        q->fresh_n > 0 || q->spoiled || q->stopping)
+        return false;
+    if (q->outcomes_since_ms == 0)
+        q->outcomes_since_ms = now_ms;
+    if (now_ms - q->outcomes_since_ms >= OUTCOMES_WAIT_MS)
+        return false;
+    loop_timer_set(&q->wake, 1);
+    return true;
+}
+
 static void commit_group(void *ctx)
 {
     struct queue *q = ctx;
@@ -190,10 +209,13 @@ static void commit_group(void *ctx)
     bool good, full;
     struct err e;
 
+    if (q->in_group && can_wait(q))
+        return;
     if (q->in_group) {
         start_us = loop_clock_us();
         good = commit_stores(q, &full);
         q->in_group = false;
+        q->outcomes_since_ms = 0;
         metric_observe(q->env.metrics, METRIC_group_seconds,
                        (uint64_t)(loop_clock_us() - start_us));
         answer_accepts(q, good, full);

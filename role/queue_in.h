@@ -89,6 +89,7 @@ struct queue {
 
     /* the group that is open */
     bool in_group, spoiled;
+    int64_t outcomes_since_ms; /* 0: no outcome waits in it */
     struct pending_accept *accepts;
     size_t accept_n, accept_cap;
     struct pending_dot *dots;
