@@ -7,8 +7,8 @@
 #include "app/dnstext.h"
 #include "app/keyfile.h"
 #include "base/arena.h"
+#include "base/ip.h"
 #include "lib/dkim/record.h"
-#include "lib/dnsmsg/address.h"
 #include "lib/dnsmsg/name.h"
 #include "rt/conf/conf.h"
 

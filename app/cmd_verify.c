@@ -9,14 +9,6 @@ int cmd_verify(int argc, char **argv);
 
 /* --- who sent it --- */
 
-static struct ip_address address_of(const struct ip *ip)
-{
-    struct ip_address a = {.family = ip->version == 4 ? IP_V4 : ip->version == 6 ? IP_V6 : IP_NONE};
-
-    memcpy(a.bytes, ip->bytes, sizeof a.bytes);
-    return a;
-}
-
 /* From the top, the first hop that came from outside: private addresses are our own relays. */
 static void client_from_received(struct verify *v)
 {
@@ -29,9 +21,9 @@ static void client_from_received(struct verify *v)
         received_parse(f->value, v->arena, &r);
         if (n == 1)
             v->our_name = received_host(&r);
-        if (r.ip.version == 0 || (v->hop > 0 ? n != v->hop : ip_is_private(&r.ip)))
+        if (r.ip.family == IP_NONE || (v->hop > 0 ? n != v->hop : ip_address_is_private(&r.ip)))
             continue;
-        v->request.client = address_of(&r.ip);
+        v->request.client = r.ip;
         v->client_source = arena_printf(v->arena, "Received field %lld from the top", (long long)n);
         v->our_name = received_host(&r);
         if (!v->helo)

@@ -41,7 +41,7 @@ static void json_hop(struct json *j, const struct hop *h, size_t n)
     json_object(j);
     json_member_or_null(j, "helo", r->helo);
     json_member_or_null(j, "rdns", r->rdns);
-    ip_format(&r->ip, ip);
+    ip_address_format(&r->ip, ip);
     json_member_or_null(j, "ip", slice_of(ip));
     json_end(j);
     json_member_or_null(j, "by", r->by);
@@ -170,7 +170,7 @@ static void hop_details(const struct hop *h, struct buf *out)
     char ip[IP_TEXT_MAX];
     bool any = false;
 
-    ip_format(&r->ip, ip);
+    ip_address_format(&r->ip, ip);
     buf_append_text(out, cli_style(CLI_DIM));
     buf_append_text(out, "       ");
     if (r->has_date) {

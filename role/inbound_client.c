@@ -370,13 +370,13 @@ void client_accept(struct door *door, const struct accepted *accepted)
     if (stream_peer(c->stream)->unix_path != NULL)
         (void)snprintf(c->ip, sizeof c->ip, "127.0.0.1");
     else
-        (void)ip6_text(stream_peer(c->stream)->ip, c->ip);
+        (void)ip_address_format(&stream_peer(c->stream)->ip, c->ip);
     list_append(&in->clients, &c->link);
     in->client_n++;
     metric_add(in->env.metrics, METRIC_connections_total, 1);
     metric_change(in->env.metrics, METRIC_connections_open, 1);
     c->may_relay = stream_peer(c->stream)->unix_path != NULL ||
-                   conf_networks_hold(&in->conf->relay_networks, stream_peer(c->stream)->ip);
+                   conf_networks_hold(&in->conf->relay_networks, &stream_peer(c->stream)->ip);
     refusal = admit(in, c);
     if (refusal != NULL) {
         metric_add(in->env.metrics, METRIC_connections_refused_total, 1);

@@ -90,7 +90,7 @@ struct client {
     struct smtp_sender sender;
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
-    char ip[IP6_TEXT_MAX];
+    char ip[IP_TEXT_MAX];
     int64_t line_ms;   /* when its newest command line came */
     unsigned lines;    /* of commands, until then */
     uint64_t check;    /* the queue is asked about the recipient; 0: not */

@@ -192,7 +192,7 @@ static void header_complete(struct message *m, struct slice header)
     struct client *c = m->client;
     struct inbound *in = m->inbound;
     const struct conf_stream *stream;
-    char id[ID_TEXT_N + 1], ip[IP6_TEXT_MAX + 8], protocol_room[24];
+    char id[ID_TEXT_N + 1], ip[IP_TEXT_MAX + 8], protocol_room[24];
     struct buf protocol = {
         .p = protocol_room, .cap = sizeof protocol_room, .max = sizeof protocol_room};
     struct err e;

@@ -399,11 +399,12 @@ static void *on_connect(void *ctx, struct session *s, const struct host_address 
     struct outbound *o = ctx;
     struct wire_end *w = mem_alloc(sizeof *w);
     struct stream_target target = {.timeout_ms = o->conf->outbound_connect_timeout_ms};
-    struct ip6 source;
+    struct ip_address source;
 
-    target.to.ip = dns_ip6(&to->address);
+    target.to.ip = to->address;
     target.to.port = to->port;
-    if (o->conf->source_address[0] != '\0' && ip6_parse(slice_of(o->conf->source_address), &source))
+    if (o->conf->source_address[0] != '\0' &&
+        ip_address_parse(slice_of(o->conf->source_address), &source))
         target.source = &source;
     w->outbound = o;
     w->session = s;

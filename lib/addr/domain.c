@@ -41,17 +41,17 @@ bool domain_is_qualified(struct slice text, bool utf8)
     return false;
 }
 
-bool domain_literal_parse(struct slice text, struct ip *ip_out)
+bool domain_literal_parse(struct slice text, struct ip_address *ip_out)
 {
-    *ip_out = (struct ip){0};
+    *ip_out = (struct ip_address){.family = IP_NONE};
     if (text.n < 3 || text.n > DOMAIN_MAX || text.p[0] != '[' || text.p[text.n - 1] != ']')
         return false;
     struct slice inner = slice_sub(text, 1, text.n - 2);
     if (slice_starts_nocase(inner, SLICE("IPv6:")))
-        return ip_parse(slice_from(inner, 5), ip_out) && ip_out->version == 6;
-    if (ip_parse(inner, ip_out) && ip_out->version == 4)
+        return ip_address_parse(slice_from(inner, 5), ip_out) && ip_out->family == IP_V6;
+    if (ip_address_parse(inner, ip_out) && ip_out->family == IP_V4)
         return true;
-    *ip_out = (struct ip){0};
+    *ip_out = (struct ip_address){.family = IP_NONE};
     struct slice content = inner;
     struct slice tag = slice_cut(&content, ':'); /* RFC 5321 4.1.3: General-address-literal */
     if (content.n == 0 || !domain_is_name(tag, false) || slice_find(tag, '.') != SLICE_NONE)

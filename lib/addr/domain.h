@@ -3,7 +3,7 @@
 #define LIB_ADDR_DOMAIN_H
 
 #include "base/base.h"
-#include "lib/addr/ip.h"
+#include "base/ip.h"
 
 #define DOMAIN_MAX 255      /* RFC 5321 4.5.3.1.2 */
 #define DOMAIN_LABEL_MAX 63 /* RFC 1035 2.3.4 */
@@ -16,8 +16,8 @@ bool domain_is_name(struct slice text, bool utf8);
 bool domain_is_qualified(struct slice text, bool utf8);
 
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]" give an address; "[tag:anything]" is legal without one
- * (version 0). False for what is no literal. */
-MUST_USE bool domain_literal_parse(struct slice text, struct ip *ip_out);
+ * (IP_NONE). False for what is no literal. */
+MUST_USE bool domain_literal_parse(struct slice text, struct ip_address *ip_out);
 
 /* Equal as names: ASCII case ignored, one final dot ignored on either side. */
 bool domain_equal(struct slice a, struct slice b);

@@ -53,7 +53,7 @@ static int skip_route(struct slice *s, bool utf8, struct err *e)
 
 static int check_domain(struct path *path, bool utf8, struct err *e)
 {
-    struct ip ip;
+    struct ip_address ip;
 
     path->is_literal = path->domain.n > 0 && path->domain.p[0] == '[';
     if (path->domain.n > DOMAIN_MAX)

@@ -9,7 +9,7 @@
 #ifndef LIB_DNSMSG_RECORD_H
 #define LIB_DNSMSG_RECORD_H
 
-#include "lib/dnsmsg/address.h"
+#include "base/ip.h"
 
 enum dns_type { /* RFC 1035 3.2.2, 3596, 6698; any other number may stand here too */
                 DNS_NO_TYPE = 0,

@@ -41,7 +41,7 @@ static bool is_dot_atom(struct slice s)
 
 static struct msgid_check check_right(struct slice right)
 {
-    struct ip ip;
+    struct ip_address ip;
 
     if (right.n == 0)
         return bad("Nothing stands after the @; a domain of yours belongs there.");
@@ -57,7 +57,7 @@ static struct msgid_check check_right(struct slice right)
         slice_ends_nocase(right, SLICE(".internal")))
         return odd("The right side is a local name that other machines have too; use a domain of "
                    "yours, or the id may collide and spam filters will mark it.");
-    if (ip_parse(right, &ip))
+    if (ip_address_parse(right, &ip))
         return odd("The right side is an address without brackets; use a domain of yours.");
     if (slice_find(right, '.') == SLICE_NONE)
         return odd("The right side is a bare host name; use a full domain of yours, so that the id "

@@ -67,7 +67,7 @@ static struct slice without_dot(struct slice s)
 }
 
 /* An address in any of its clothes: [1.2.3.4], 1.2.3.4:25, [IPv6:...]:25, user@[1.2.3.4]. */
-static bool take_ip(struct slice word, struct ip *ip_out)
+static bool take_ip(struct slice word, struct ip_address *ip_out)
 {
     size_t at = slice_find_last(word, '@'), close;
 
@@ -84,15 +84,16 @@ static bool take_ip(struct slice word, struct ip *ip_out)
         word.n--;
     if (word_starts(word, "IPv6:"))
         word = slice_from(word, 5);
-    if (!ip_parse(word, ip_out)) { /* a port may follow: 1.2.3.4:25, 1.2.3.4.25 */
+    if (!ip_address_parse(word, ip_out)) { /* a port may follow: 1.2.3.4:25, 1.2.3.4.25 */
         size_t colon = slice_find(word, ':'), last = slice_find_last(word, ':');
         size_t cut = colon == SLICE_NONE ? slice_find_last(word, '.') : colon;
-        if (cut == SLICE_NONE || colon != last || !ip_parse(slice_sub(word, 0, cut), ip_out)) {
-            *ip_out = (struct ip){0};
+        if (cut == SLICE_NONE || colon != last ||
+            !ip_address_parse(slice_sub(word, 0, cut), ip_out)) {
+            *ip_out = (struct ip_address){.family = IP_NONE};
             return false;
         }
     }
-    *ip_out = ip_unmapped(ip_out);
+    *ip_out = ip_address_unmap(*ip_out);
     return true;
 }
 
@@ -335,8 +336,8 @@ static void take_from_comment(struct reading *g, struct slice comment)
 {
     struct received *r = g->r;
     struct slice rest = comment, word, name = {NULL, 0};
-    bool only_ip = true, had_ip = r->ip.version != 0;
-    struct ip ip;
+    bool only_ip = true, had_ip = r->ip.family != IP_NONE;
+    struct ip_address ip;
 
     if (take_helo(g, comment))
         return;
@@ -357,7 +358,7 @@ static void take_from_comment(struct reading *g, struct slice comment)
         if (word_is(word, "verified"))
             g->is_verified = true;
         if (take_ip(word, &ip)) {
-            if (r->ip.version == 0)
+            if (r->ip.family == IP_NONE)
                 r->ip = ip;
             if (bracket != SLICE_NONE && bracket > 0) { /* unknown[1.2.3.4], user@[1.2.3.4] */
                 struct slice head = slice_sub(word, 0, bracket);
@@ -375,7 +376,7 @@ static void take_from_comment(struct reading *g, struct slice comment)
         if (i == 0)
             name = word;
     }
-    bool has_ip = r->ip.version != 0 && !had_ip;
+    bool has_ip = r->ip.family != IP_NONE && !had_ip;
     if (name.n == 0 || !has_ip || g->helo_seen)
         return;
     name = without_dot(take_ident(r, name));
@@ -418,7 +419,7 @@ static void take_any_comment(struct reading *g, struct slice comment, struct are
 static void take_by_comment(struct received *r, struct slice comment)
 {
     struct slice rest = comment, name = next_word(&rest), second = next_word(&rest);
-    struct ip ip;
+    struct ip_address ip;
 
     if (take_ip(second, &ip) && second.n > 0 && second.p[0] == '[' && domain_is_name(name, true))
         r->by_name = name;
@@ -446,7 +447,7 @@ static enum clause keyword(struct slice word)
 static void take_from_word(struct reading *g, struct slice word)
 {
     struct received *r = g->r;
-    struct ip ip;
+    struct ip_address ip;
 
     if (g->first.n == 0)
         g->first = word;
@@ -454,7 +455,7 @@ static void take_from_word(struct reading *g, struct slice word)
         r->helo = strip(word, '"', '"');
     else if (word_is(word, "claiming"))
         g->first_is_rdns = g->helo_seen = true;
-    else if (take_ip(word, &ip) && r->ip.version == 0)
+    else if (take_ip(word, &ip) && r->ip.family == IP_NONE)
         r->ip = ip;
 }
 
@@ -564,18 +565,18 @@ static void settle_from(struct reading *g)
 {
     struct received *r = g->r;
     struct slice first = without_dot(g->first);
-    struct ip ip;
+    struct ip_address ip;
     bool is_ip = take_ip(first, &ip) && slice_find(first, '@') == SLICE_NONE;
     /* "name (1.2.3.4)" by qmail, CriticalPath and their like: the name was looked up. */
     bool plain = word_is(r->with, "SMTP") || word_is(r->with, "ESMTP");
     bool is_qmail = g->bare_ip && slice_find(first, '.') != SLICE_NONE &&
                     ((plain && r->id.n == 0) || r->with.n == 0);
 
-    if (is_ip && r->ip.version == 0)
+    if (is_ip && r->ip.family == IP_NONE)
         r->ip = ip;
     if (g->first_is_rdns && !is_no_name(first) && !(is_ip && first.p[0] == '['))
         r->rdns = first;
-    else if (r->rdns.n == 0 && !is_ip && r->ip.version != 0 && !is_no_name(first) &&
+    else if (r->rdns.n == 0 && !is_ip && r->ip.family != IP_NONE && !is_no_name(first) &&
              (g->is_exim || is_exim_id(r->id) || g->is_verified || is_qmail))
         r->rdns = first;
     if (!g->helo_seen)
@@ -647,12 +648,12 @@ void received_parse(struct slice value, struct arena *a, struct received *receiv
     settle_from(&g);
     take_protocol(r, a);
     settle_date(&g);
-    r->is_readable = r->by.n > 0 || r->helo.n > 0 || r->rdns.n > 0 || r->ip.version != 0;
+    r->is_readable = r->by.n > 0 || r->helo.n > 0 || r->rdns.n > 0 || r->ip.family != IP_NONE;
 }
 
 struct slice received_host(const struct received *r)
 {
-    struct ip ip;
+    struct ip_address ip;
     bool is_poor = r->by.n == 0 || slice_find(r->by, '.') == SLICE_NONE || take_ip(r->by, &ip);
 
     return is_poor && r->by_name.n > 0 ? r->by_name : r->by;

@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
-#include "lib/addr/ip.h"
+#include "base/ip.h"
 #include "lib/message/date.h"
 
 #define RECEIVED_SIZE_MAX 16384 /* bytes of one field that are looked at */
@@ -21,7 +21,7 @@ struct received {
     struct slice helo;     /* how the client named itself; the word after "from" where unclear */
     struct slice rdns;     /* what the receiver found for the address; empty for "unknown" */
     struct slice ident;    /* RFC 1413 or authenticated user, as written */
-    struct ip ip;          /* the client's address, unmapped; version 0 if none was written */
+    struct ip_address ip;  /* the client's address, unmapped; IP_NONE if none was written */
     struct slice by;       /* the host that wrote this field */
     struct slice by_name;  /* a better name of it in the comment behind ("localhost (mx.a [ip])") */
     struct slice software; /* the comment behind `by`, or what stands for it; may be empty */

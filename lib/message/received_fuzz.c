@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(slice_find(r.value, '\n') == SLICE_NONE);
     received_parse(r.value, a, &again);
     assert(slice_eq(r.value, again.value) && slice_eq(r.by, again.by) && slice_eq(r.id, again.id));
-    assert(ip_equal(&r.ip, &again.ip) && r.has_date == again.has_date);
+    assert(ip_address_equal(&r.ip, &again.ip) && r.has_date == again.has_date);
     arena_destroy(&a);
     return 0;
 }

@@ -101,7 +101,7 @@ static void run(void **state)
     char ip[IP_TEXT_MAX];
 
     received_parse(slice_of(c->value), a, &r);
-    ip_format(&r.ip, ip);
+    ip_address_format(&r.ip, ip);
     buf_init(&shown, 2000);
     buf_printf(&shown, "%.*s|%.*s|%s|%.*s|%.*s|%.*s|%.*s|%.*s%s%.*s|%.*s", SLICE_ARG(r.helo),
                SLICE_ARG(r.rdns), ip, SLICE_ARG(r.by), SLICE_ARG(r.with), SLICE_ARG(r.id),

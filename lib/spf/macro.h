@@ -2,7 +2,7 @@
 #ifndef LIB_SPF_MACRO_H
 #define LIB_SPF_MACRO_H
 
-#include "lib/dnsmsg/address.h"
+#include "base/ip.h"
 
 struct spf_macro_values {
     struct slice local, sender_domain; /* %{l}, %{o}, and both for %{s} */

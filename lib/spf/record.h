@@ -7,7 +7,7 @@
 #ifndef LIB_SPF_RECORD_H
 #define LIB_SPF_RECORD_H
 
-#include "lib/dnsmsg/address.h"
+#include "base/ip.h"
 
 enum spf_result { /* RFC 7208 2.6 */
                   SPF_NONE,

@@ -84,14 +84,14 @@ static bool same_writer(const struct received *a, const struct received *b)
 
 static bool has_client(const struct received *r)
 {
-    return r->helo.n > 0 || r->rdns.n > 0 || r->ip.version != 0;
+    return r->helo.n > 0 || r->rdns.n > 0 || r->ip.family != IP_NONE;
 }
 
 static bool same_client(const struct received *a, const struct received *b)
 {
     if (!has_client(a) && !has_client(b))
         return true;
-    if (a->ip.version != 0 && b->ip.version != 0 && ip_equal(&a->ip, &b->ip))
+    if (a->ip.family != IP_NONE && b->ip.family != IP_NONE && ip_address_equal(&a->ip, &b->ip))
         return true;
     return host_same(a->helo, b->helo) || host_same(a->rdns, b->rdns);
 }
@@ -100,7 +100,7 @@ static bool same_client(const struct received *a, const struct received *b)
 static bool one_client(const struct received *a, const struct received *b)
 {
     return slice_eq_nocase(a->helo, b->helo) && slice_eq_nocase(a->rdns, b->rdns) &&
-           ip_equal(&a->ip, &b->ip);
+           ip_address_equal(&a->ip, &b->ip);
 }
 
 static bool same_recipient(const struct received *a, const struct received *b)
@@ -113,9 +113,9 @@ static bool same_recipient(const struct received *a, const struct received *b)
 static bool is_reinjected(const struct received *r, const struct received *last)
 {
     struct slice host = received_host(last);
-    bool local = (r->ip.version != 0 && ip_is_loopback(&r->ip)) || host_same(r->helo, host) ||
-                 host_same(r->rdns, host) || slice_eq_nocase(r->helo, SLICE("localhost")) ||
-                 !has_client(r) || r->via.n > 0;
+    bool local = (r->ip.family != IP_NONE && ip_address_is_loopback(&r->ip)) ||
+                 host_same(r->helo, host) || host_same(r->rdns, host) ||
+                 slice_eq_nocase(r->helo, SLICE("localhost")) || !has_client(r) || r->via.n > 0;
 
     return local && (host_same(received_host(r), host) || host_same(r->by, last->by));
 }

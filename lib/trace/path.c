@@ -76,14 +76,14 @@ static struct slice bare_host(struct slice s)
 
 bool host_same(struct slice a, struct slice b)
 {
-    struct ip x, y;
+    struct ip_address x, y;
 
     a = bare_host(a);
     b = bare_host(b);
     if (a.n == 0 || b.n == 0)
         return false;
-    if (ip_parse(a, &x) && ip_parse(b, &y))
-        return ip_equal(&x, &y);
+    if (ip_address_parse(a, &x) && ip_address_parse(b, &y))
+        return ip_address_equal(&x, &y);
     return domain_equal(a, b);
 }
 
@@ -97,8 +97,8 @@ struct slice hop_client(const struct hop *h, struct arena *a)
     if (r->helo.n > 0 && !slice_eq_nocase(r->helo, SLICE("unknown")) &&
         slice_find(r->helo, '.') != SLICE_NONE)
         return r->helo;
-    if (r->ip.version != 0) {
-        ip_format(&r->ip, text);
+    if (r->ip.family != IP_NONE) {
+        ip_address_format(&r->ip, text);
         return arena_copy(a, slice_of(text));
     }
     return r->helo;
@@ -226,9 +226,9 @@ static bool is_from_itself(const struct received *r)
 {
     struct slice by = received_host(r);
 
-    return (r->ip.version != 0 && ip_is_private(&r->ip)) || host_same(r->helo, by) ||
+    return (r->ip.family != IP_NONE && ip_address_is_private(&r->ip)) || host_same(r->helo, by) ||
            host_same(r->rdns, by) || slice_eq_nocase(r->helo, SLICE("localhost")) ||
-           (r->ip.version == 0 && r->helo.n == 0 && r->rdns.n == 0);
+           (r->ip.family == IP_NONE && r->helo.n == 0 && r->rdns.n == 0);
 }
 
 /* Delays between neighbours that have a date, and who is slow. */
@@ -272,10 +272,10 @@ static bool is_greylisting(int64_t delay_s)
 /* The organization of a host name; empty for addresses and local names. */
 static struct slice organization(struct slice host)
 {
-    struct ip ip;
+    struct ip_address ip;
 
     host = bare_host(host);
-    if (ip_parse(host, &ip) || slice_find(host, '.') == SLICE_NONE)
+    if (ip_address_parse(host, &ip) || slice_find(host, '.') == SLICE_NONE)
         return (struct slice){NULL, 0};
     return psl_organizational_domain(host);
 }

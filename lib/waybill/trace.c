@@ -13,7 +13,7 @@ static struct waybill_received received_of(const struct received *r, struct aren
 
     if (r == NULL)
         return (struct waybill_received){.has_date = false};
-    ip_format(&r->ip, ip);
+    ip_address_format(&r->ip, ip);
     return (struct waybill_received){
         .value = waybill_text_of(r->value),
         .helo = waybill_text_of(r->helo),

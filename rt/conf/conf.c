@@ -53,10 +53,10 @@ const struct conf_route *conf_route_of_site(const struct conf *c, struct slice s
                : conf_find_route(c, site);
 }
 
-bool conf_networks_hold(const struct conf_networks *networks, struct ip6 ip)
+bool conf_networks_hold(const struct conf_networks *networks, const struct ip_address *ip)
 {
     for (size_t i = 0; i < networks->count; i++)
-        if (ip6_network_holds(&networks->items[i], ip))
+        if (ip_network_holds(&networks->items[i], ip))
             return true;
     return false;
 }

@@ -10,7 +10,7 @@
 #define CONF_CONF_H
 
 #include "base/base.h"
-#include "base/ip6.h"
+#include "base/ip.h"
 
 struct conf_texts {
     const char *const *items;
@@ -21,7 +21,7 @@ struct conf_times {
     size_t count;
 };
 struct conf_networks {
-    const struct ip6_network *items;
+    const struct ip_network *items;
     size_t count;
 };
 
@@ -131,7 +131,7 @@ const struct conf_route *conf_find_route(const struct conf *c, struct slice doma
  * next hops, else the domain. */
 #define CONF_ROUTE_SITE "route:"
 const struct conf_route *conf_route_of_site(const struct conf *c, struct slice site);
-bool conf_networks_hold(const struct conf_networks *networks, struct ip6 ip);
+bool conf_networks_hold(const struct conf_networks *networks, const struct ip_address *ip);
 /* control_socket with its default filled in; `out` must hold 256 bytes. */
 const char *conf_control_socket(const struct conf *c, char *out);
 

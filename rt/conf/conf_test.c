@@ -35,7 +35,7 @@ static struct conf *parse(const char *text)
 static void defaults(void **state)
 {
     struct conf *c = conf_default();
-    struct ip6 ip;
+    struct ip_address ip;
 
     (void)state;
     assert_int_equal(c->message_size_max, 50 << 20);
@@ -49,10 +49,10 @@ static void defaults(void **state)
     assert_int_equal(conf_find_stream(c, SLICE("DEFAULT"))->unknown, CONF_UNKNOWN_RETRY);
     assert_null(conf_find_route(c, SLICE("example.com")));
     assert_int_equal(c->outbound_tls, CONF_HOP_TLS_MAY);
-    assert_true(ip6_parse(SLICE("127.8.0.1"), &ip));
-    assert_true(conf_networks_hold(&c->relay_networks, ip));
-    assert_true(ip6_parse(SLICE("128.0.0.1"), &ip));
-    assert_false(conf_networks_hold(&c->relay_networks, ip)); /* no open relay */
+    assert_true(ip_address_parse(SLICE("127.8.0.1"), &ip));
+    assert_true(conf_networks_hold(&c->relay_networks, &ip));
+    assert_true(ip_address_parse(SLICE("128.0.0.1"), &ip));
+    assert_false(conf_networks_hold(&c->relay_networks, &ip)); /* no open relay */
     conf_destroy(&c);
 }
 

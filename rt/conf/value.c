@@ -147,7 +147,7 @@ static int check_text(const struct conf_row *row, struct slice text, struct err 
 int conf_value_check(const struct conf_row *row, struct slice text, struct err *e)
 {
     const struct conf_setting *s = &row->setting;
-    struct ip6_network network;
+    struct ip_network network;
     unsigned place;
     bool yes;
 
@@ -173,7 +173,7 @@ int conf_value_check(const struct conf_row *row, struct slice text, struct err *
                            SLICE_ARG(text));
         return 0;
     case NETWORKS:
-        if (!ip6_network_parse(text, &network))
+        if (!ip_network_parse(text, &network))
             return err_set(e, ERR_SYNTAX,
                            "%s has '%.*s', but a network is ADDRESS or ADDRESS/BITS with no bits "
                            "set behind the prefix",
@@ -214,10 +214,10 @@ static struct conf_times times_of(const struct slice *texts, size_t count, struc
 static struct conf_networks networks_of(const struct slice *texts, size_t count,
                                         struct arena *arena)
 {
-    struct ip6_network *items = items_of(count, sizeof *items, arena);
+    struct ip_network *items = items_of(count, sizeof *items, arena);
 
     for (size_t i = 0; i < count; i++)
-        (void)!ip6_network_parse(texts[i], &items[i]);
+        (void)!ip_network_parse(texts[i], &items[i]);
     return (struct conf_networks){items, count};
 }
 
@@ -324,13 +324,12 @@ static void print_choice(const char *choices, unsigned place, struct buf *out)
     buf_append(out, word);
 }
 
-static void print_network(const struct ip6_network *network, struct buf *out)
+static void print_network(const struct ip_network *network, struct buf *out)
 {
-    char text[IP6_TEXT_MAX];
-    unsigned bits = network->bits - (ip6_is_v4(network->ip) && network->bits >= 96 ? 96u : 0u);
+    char text[IP_TEXT_MAX];
 
-    ip6_text(network->ip, text);
-    buf_printf(out, "\"%s/%u\"", text, bits);
+    ip_address_format(&network->address, text);
+    buf_printf(out, "\"%s/%u\"", text, network->bits);
 }
 
 static void print_list(const struct conf_row *row, const void *at, struct buf *out)

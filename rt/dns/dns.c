@@ -301,16 +301,3 @@ struct dns_counts dns_counts(const struct dns_resolver *r)
 {
     return r->counts;
 }
-
-struct ip6 dns_ip6(const struct ip_address *address)
-{
-    struct ip6 ip = {{0}};
-
-    if (address->family == IP_V4) {
-        ip.bytes[10] = ip.bytes[11] = 0xff;
-        memcpy(ip.bytes + 12, address->bytes, 4);
-    } else if (address->family == IP_V6) {
-        memcpy(ip.bytes, address->bytes, 16);
-    }
-    return ip;
-}

@@ -11,7 +11,7 @@
 #define DNS_DNS_H
 
 #include "base/base.h"
-#include "base/ip6.h"
+#include "base/ip.h"
 #include "lib/dnsmsg/record.h"
 #include "lib/dnsmsg/zone.h"
 #include "rt/loop/loop.h"
@@ -44,8 +44,5 @@ struct dns_counts {
     size_t cached, open;
 };
 struct dns_counts dns_counts(const struct dns_resolver *r);
-
-/* An address of a record as sockets want it. IP_NONE becomes "::". */
-struct ip6 dns_ip6(const struct ip_address *address);
 
 #endif

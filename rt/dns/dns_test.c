@@ -20,7 +20,7 @@ struct world {
     /* the last answer */
     unsigned answers;
     struct dns_answer answer;
-    struct ip6 ip;
+    struct ip_address ip;
     char text[600], canonical[300];
 };
 
@@ -132,7 +132,7 @@ static void on_done(void *ctx, const struct dns_answer *answer)
     snprintf(w->canonical, sizeof w->canonical, "%.*s", SLICE_ARG(answer->canonical));
     w->text[0] = '\0';
     if (answer->count > 0) {
-        w->ip = dns_ip6(&answer->records[0].address);
+        w->ip = answer->records[0].address;
         snprintf(w->text, sizeof w->text, "%.*s", SLICE_ARG(answer->records[0].text));
     }
 }
@@ -168,9 +168,9 @@ static void open_resolver(struct world *w, const char *servers, size_t cache_max
 
 static void assert_ip(struct world *w, const char *text)
 {
-    char shown[IP6_TEXT_MAX];
+    char shown[IP_TEXT_MAX];
 
-    ip6_text(w->ip, shown);
+    ip_address_format(&w->ip, shown);
     assert_string_equal(shown, text);
 }
 

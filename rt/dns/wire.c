@@ -102,15 +102,13 @@ static bool all_on_loopback(ares_channel channel)
     if (ares_get_servers_ports(channel, &servers) != ARES_SUCCESS)
         return false;
     for (s = servers; s != NULL; s = s->next) {
-        struct ip6 ip = {{0}};
+        struct ip_address ip = {.family = s->family == AF_INET ? IP_V4 : IP_V6};
 
-        if (s->family == AF_INET) {
-            ip.bytes[10] = ip.bytes[11] = 0xff;
-            memcpy(ip.bytes + 12, &s->addr.addr4, 4);
-        } else {
-            memcpy(ip.bytes, &s->addr.addr6, 16);
-        }
-        all = all && ip6_is_loopback(ip);
+        if (ip.family == IP_V4)
+            memcpy(ip.bytes, &s->addr.addr4, sizeof s->addr.addr4);
+        else
+            memcpy(ip.bytes, &s->addr.addr6, sizeof s->addr.addr6);
+        all = all && ip_address_is_loopback(&ip);
     }
     all = all && servers != NULL;
     ares_free_data(servers);

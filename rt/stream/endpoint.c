@@ -50,7 +50,7 @@ int endpoint_parse(const char *text, uint16_t port, struct endpoint *endpoint_ou
     }
     if (!split(all, &host, &ep.port))
         return err_set(e, ERR_SYNTAX, "'%s' is no ADDRESS, ADDRESS:PORT or unix:PATH", text);
-    if (!slice_eq(host, SLICE("*")) && !ip6_parse(host, &ep.ip)) /* "*": all zero, "::" */
+    if (!slice_eq(host, SLICE("*")) && !ip_address_parse(host, &ep.ip)) /* "*": no address */
         return err_set(e, ERR_SYNTAX, "'%.*s' is no IP address", SLICE_ARG(host));
     *endpoint_out = ep;
     return 0;
@@ -58,13 +58,14 @@ int endpoint_parse(const char *text, uint16_t port, struct endpoint *endpoint_ou
 
 struct slice endpoint_text(const struct endpoint *ep, char text_out[ENDPOINT_TEXT_MAX])
 {
-    char ip[IP6_TEXT_MAX];
-    bool v4 = ip6_is_v4(ep->ip);
+    char ip[IP_TEXT_MAX];
+    bool v4 = ep->ip.family == IP_V4;
 
     if (ep->unix_path != NULL) {
         snprintf(text_out, ENDPOINT_TEXT_MAX, UNIX_PREFIX "%s", ep->unix_path);
     } else {
-        ip6_text(ep->ip, ip);
+        if (ip_address_format(&ep->ip, ip) == 0)
+            (void)snprintf(ip, sizeof ip, "::"); /* any */
         snprintf(text_out, ENDPOINT_TEXT_MAX, "%s%s%s:%u", v4 ? "" : "[", ip, v4 ? "" : "]",
                  ep->port);
     }
@@ -81,12 +82,12 @@ socklen_t endpoint_to_socket(const struct endpoint *ep, struct sockaddr_storage 
         snprintf(a->sun_path, sizeof a->sun_path, "%s", ep->unix_path);
         return sizeof *a;
     }
-    if (ip6_is_v4(ep->ip)) {
+    if (ep->ip.family == IP_V4) {
         struct sockaddr_in *a = (struct sockaddr_in *)out;
 
         a->sin_family = AF_INET;
         a->sin_port = htons(ep->port);
-        memcpy(&a->sin_addr, ep->ip.bytes + 12, 4);
+        memcpy(&a->sin_addr, ep->ip.bytes, sizeof a->sin_addr);
         return sizeof *a;
     }
     struct sockaddr_in6 *a = (struct sockaddr_in6 *)out;
@@ -104,13 +105,15 @@ struct endpoint endpoint_from_socket(const struct sockaddr_storage *address)
     if (address->ss_family == AF_INET) {
         const struct sockaddr_in *a = (const struct sockaddr_in *)address;
 
-        ep.ip.bytes[10] = ep.ip.bytes[11] = 0xff;
-        memcpy(ep.ip.bytes + 12, &a->sin_addr, 4);
+        ep.ip.family = IP_V4;
+        memcpy(ep.ip.bytes, &a->sin_addr, sizeof a->sin_addr);
         ep.port = ntohs(a->sin_port);
     } else if (address->ss_family == AF_INET6) {
         const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)address;
 
-        memcpy(ep.ip.bytes, &a->sin6_addr, 16);
+        ep.ip.family = IP_V6;
+        memcpy(ep.ip.bytes, &a->sin6_addr, sizeof a->sin6_addr);
+        ep.ip = ip_address_unmap(ep.ip); /* a socket for both families maps IPv4 */
         ep.port = ntohs(a->sin6_port);
     } else {
         ep.unix_path = "";

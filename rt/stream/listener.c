@@ -22,7 +22,7 @@ struct listener {
 
 static int open_socket(const struct endpoint *at, struct err *e)
 {
-    int family = at->unix_path != NULL ? AF_UNIX : ip6_is_v4(at->ip) ? AF_INET : AF_INET6;
+    int family = at->unix_path != NULL ? AF_UNIX : at->ip.family == IP_V4 ? AF_INET : AF_INET6;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
@@ -32,9 +32,7 @@ static int open_socket(const struct endpoint *at, struct err *e)
 
 static bool is_any(const struct endpoint *at)
 {
-    static const struct ip6 any = {{0}};
-
-    return at->unix_path == NULL && ip6_eq(at->ip, any);
+    return at->unix_path == NULL && at->ip.family == IP_NONE;
 }
 
 int listener_open(const struct endpoint *at, bool reuse_port, int backlog, struct err *e)
@@ -48,7 +46,7 @@ int listener_open(const struct endpoint *at, bool reuse_port, int backlog, struc
     int fd = open_socket(at, e);
 
     if (fd < 0 && errno == EAFNOSUPPORT && is_any(at)) { /* a kernel without IPv6 */
-        any4.ip.bytes[10] = any4.ip.bytes[11] = 0xff;    /* 0.0.0.0 */
+        any4.ip.family = IP_V4;                          /* 0.0.0.0 */
         at = &any4;
         n = endpoint_to_socket(at, &address);
         fd = open_socket(at, e);
@@ -64,7 +62,7 @@ int listener_open(const struct endpoint *at, bool reuse_port, int backlog, struc
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         if (reuse_port)
             setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-        if (!ip6_is_v4(at->ip)) /* "::" takes IPv4 too */
+        if (at->ip.family != IP_V4) /* "::" takes IPv4 too */
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted ones inherit it */
     }

@@ -29,10 +29,12 @@ static bool read_v1(struct slice line, struct proxy_header *h)
     bool v4 = slice_eq(family, SLICE("TCP4"));
     if (!v4 && !slice_eq(family, SLICE("TCP6")))
         return false;
-    if (!ip6_parse(slice_cut(&rest, ' '), &h->source) ||
-        !ip6_parse(slice_cut(&rest, ' '), &h->destination))
+    if (!ip_address_parse(slice_cut(&rest, ' '), &h->source) ||
+        !ip_address_parse(slice_cut(&rest, ' '), &h->destination))
         return false;
-    if (v4 && (!ip6_is_v4(h->source) || !ip6_is_v4(h->destination)))
+    h->source = ip_address_unmap(h->source);
+    h->destination = ip_address_unmap(h->destination);
+    if (v4 && (h->source.family != IP_V4 || h->destination.family != IP_V4))
         return false;
     if (!read_port(slice_cut(&rest, ' '), &h->source_port) ||
         !read_port(rest, &h->destination_port))
@@ -54,17 +56,12 @@ static enum proxy_verdict parse_v1(struct slice in, struct proxy_header *h, size
     return PROXY_GOOD;
 }
 
-static struct ip6 read_ip(const char *p, bool v4)
+static struct ip_address read_ip(const char *p, bool v4)
 {
-    struct ip6 ip = {{0}};
+    struct ip_address ip = {.family = v4 ? IP_V4 : IP_V6};
 
-    if (v4) {
-        ip.bytes[10] = ip.bytes[11] = 0xff;
-        memcpy(ip.bytes + 12, p, 4);
-    } else {
-        memcpy(ip.bytes, p, 16);
-    }
-    return ip;
+    memcpy(ip.bytes, p, v4 ? 4 : 16);
+    return ip_address_unmap(ip);
 }
 
 static uint16_t read_u16(const char *p)

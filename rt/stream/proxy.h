@@ -4,14 +4,14 @@
 #define STREAM_PROXY_H
 
 #include "base/base.h"
-#include "base/ip6.h"
+#include "base/ip.h"
 
 #define PROXY_HEADER_MAX 4096u /* v1 has 107 at most; v2 with TLVs is refused above this */
 
 enum proxy_verdict { PROXY_MORE, PROXY_GOOD, PROXY_BAD };
 struct proxy_header {
     bool has_addresses; /* false for LOCAL, UNKNOWN and unix: keep the socket's own */
-    struct ip6 source, destination;
+    struct ip_address source, destination;
     uint16_t source_port, destination_port;
 };
 /* PROXY_GOOD fills `*header_out` and says in `*used_out` how long the header was. PROXY_MORE: the

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(cut == verdict);
     if (verdict == PROXY_GOOD) {
         assert(used == used_cut && whole.has_addresses == h.has_addresses);
-        assert(!h.has_addresses || ip6_eq(h.source, whole.source));
+        assert(!h.has_addresses || ip_address_equal(&h.source, &whole.source));
     }
     return 0;
 }

@@ -58,7 +58,7 @@ static void reads(void **state)
     const struct header *c = *state;
     enum proxy_verdict verdict = PROXY_MORE;
     struct proxy_header h;
-    char text[IP6_TEXT_MAX];
+    char text[IP_TEXT_MAX];
     size_t used = 0;
 
     for (size_t n = 0; n <= c->in.n && verdict == PROXY_MORE; n++)
@@ -71,7 +71,7 @@ static void reads(void **state)
     assert_int_equal(h.has_addresses, c->source != NULL);
     if (c->source == NULL)
         return;
-    ip6_text(h.source, text);
+    ip_address_format(&h.source, text);
     assert_string_equal(text, c->source);
     assert_int_equal(h.source_port, c->port);
     assert_int_equal(h.destination_port, 25);

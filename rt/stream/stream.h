@@ -13,14 +13,14 @@
 #define STREAM_STREAM_H
 
 #include "base/base.h"
-#include "base/ip6.h"
+#include "base/ip.h"
 #include "rt/loop/loop.h"
 #include "rt/stream/tls.h"
 
 /* --- where a socket is --- */
 
 struct endpoint {
-    struct ip6 ip;
+    struct ip_address ip;
     uint16_t port;
     const char *unix_path; /* not NULL: a unix socket (borrowed); ip and port mean nothing then */
 };
@@ -103,8 +103,8 @@ struct stream *stream_accept(struct streams *all, const struct accepted *accepte
 
 struct stream_target {
     struct endpoint to;
-    const struct ip6 *source; /* the local address to bind; NULL: the kernel's choice */
-    int64_t timeout_ms;       /* for connecting; 0 means 30 s */
+    const struct ip_address *source; /* the local address to bind; NULL: the kernel's choice */
+    int64_t timeout_ms;              /* for connecting; 0 means 30 s */
 };
 /* Never fails at once: on_open or on_closed tell, in a later turn. */
 struct stream *stream_connect(struct streams *all, const struct stream_target *target,

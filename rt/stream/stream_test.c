@@ -109,7 +109,7 @@ static struct stream_target target(struct world *w)
 {
     struct stream_target t = {.timeout_ms = 1000};
 
-    assert_true(ip6_parse(SLICE("127.0.0.1"), &t.to.ip));
+    assert_true(ip_address_parse(SLICE("127.0.0.1"), &t.to.ip));
     t.to.port = listener_port(w->listener);
     return t;
 }
@@ -286,9 +286,9 @@ static void refused(struct world *w)
 static void wrong_source(struct world *w)
 {
     struct stream_target t = target(w);
-    struct ip6 source;
+    struct ip_address source;
 
-    assert_true(ip6_parse(SLICE("192.0.2.77"), &source));
+    assert_true(ip_address_parse(SLICE("192.0.2.77"), &source));
     t.source = &source;
     w->client.stream = stream_connect(w->all, &t, &full, &w->client);
     until(w, &w->client.closed);
@@ -298,14 +298,14 @@ static void wrong_source(struct world *w)
 static void own_source(struct world *w)
 {
     struct stream_target t = target(w);
-    struct ip6 source;
+    struct ip_address source;
 
-    assert_true(ip6_parse(SLICE("127.0.0.9"), &source));
+    assert_true(ip_address_parse(SLICE("127.0.0.9"), &source));
     t.source = &source;
     w->client.stream = stream_connect(w->all, &t, &full, &w->client);
     while (w->server.stream == NULL)
         loop_turn(w->loop, 10);
-    assert_true(ip6_eq(stream_peer(w->server.stream)->ip, source));
+    assert_true(ip_address_equal(&stream_peer(w->server.stream)->ip, &source));
 }
 
 static void idle(struct world *w)

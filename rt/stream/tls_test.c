@@ -109,7 +109,7 @@ static void connect_plain(struct world *w)
 {
     struct stream_target t = {.to.port = listener_port(w->listener)};
 
-    assert_true(ip6_parse(SLICE("127.0.0.1"), &t.to.ip));
+    assert_true(ip_address_parse(SLICE("127.0.0.1"), &t.to.ip));
     w->client.opened = 0;
     w->client.stream = stream_connect(w->all, &t, &client_handlers, &w->client);
     until(w, &w->client.opened, 1);

@@ -1,9 +1,10 @@
-#include "lib/dnsmsg/address.h"
+#include "base/ip.h"
 
 #include <arpa/inet.h>
 
 #define V4_BYTES 4
 #define V6_BYTES 16
+#define MAPPED_BITS 96 /* of ::ffff:0:0/96 */
 
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
@@ -102,4 +103,67 @@ size_t ip_address_reverse(const struct ip_address *a, char out[IP_REVERSE_MAX])
         out[n++] = nibbles[i - 1];
     memcpy(out + n, ".ip6.arpa", sizeof ".ip6.arpa");
     return n + sizeof ".ip6.arpa" - 1;
+}
+
+static const struct ip_network loopback[] = {
+    {{IP_V4, {127}}, 8},
+    {{IP_V6, {[15] = 1}}, 128},
+};
+static const struct ip_network private_networks[] = {
+    {{IP_V4, {10}}, 8},        {{IP_V4, {172, 16}}, 12}, {{IP_V4, {192, 168}}, 16},
+    {{IP_V4, {169, 254}}, 16}, {{IP_V4, {100, 64}}, 10}, /* RFC 6598 */
+    {{IP_V4, {0}}, 8},         {{IP_V6, {0xfc}}, 7},     {{IP_V6, {0xfe, 0x80}}, 10},
+    {{IP_V6, {0}}, 128},
+};
+
+static bool in_any(const struct ip_address *a, const struct ip_network *networks, size_t count)
+{
+    struct ip_address plain = ip_address_unmap(*a);
+
+    for (size_t i = 0; i < count; i++)
+        if (ip_network_holds(&networks[i], &plain))
+            return true;
+    return false;
+}
+
+bool ip_address_is_loopback(const struct ip_address *a)
+{
+    return in_any(a, loopback, COUNT(loopback));
+}
+
+bool ip_address_is_private(const struct ip_address *a)
+{
+    return ip_address_is_loopback(a) || in_any(a, private_networks, COUNT(private_networks));
+}
+
+bool ip_network_parse(struct slice text, struct ip_network *network_out)
+{
+    struct slice rest = text, head = slice_cut(&rest, '/');
+    struct ip_network network;
+    uint64_t bits;
+
+    if (!ip_address_parse(head, &network.address))
+        return false;
+    unsigned all = (unsigned)address_bytes(&network.address) * 8; /* 32 or 128 */
+    network.bits = all;
+    if (head.n < text.n) {
+        if (!slice_to_u64(rest, &bits) || bits > all)
+            return false;
+        network.bits = (unsigned)bits; /* at most 128 */
+    }
+    for (unsigned bit = network.bits; bit < all; bit++)
+        if (network.address.bytes[bit / 8] & (0x80u >> bit % 8))
+            return false;
+    struct ip_address plain = ip_address_unmap(network.address);
+    if (plain.family != network.address.family && network.bits >= MAPPED_BITS) {
+        network.address = plain;
+        network.bits -= MAPPED_BITS;
+    }
+    *network_out = network;
+    return true;
+}
+
+bool ip_network_holds(const struct ip_network *network, const struct ip_address *a)
+{
+    return ip_address_in(a, &network->address, network->bits);
 }

@@ -1,9 +1,9 @@
-/* lib/dnsmsg/address.h -- IP addresses as DNS and SPF see them.
+/* base/ip.h -- IP addresses and networks as values.
  *
  * No socket types: bytes in network order and a family. An IPv4-mapped IPv6 address
  * (::ffff:192.0.2.1) stays what it was written as until ip_address_unmap() is asked. */
-#ifndef LIB_DNSMSG_ADDRESS_H
-#define LIB_DNSMSG_ADDRESS_H
+#ifndef BASE_IP_H
+#define BASE_IP_H
 
 #include "base/base.h"
 
@@ -38,10 +38,25 @@ bool ip_address_equal(const struct ip_address *a, const struct ip_address *b);
  * length counts as that length. */
 bool ip_address_in(const struct ip_address *a, const struct ip_address *network, unsigned bits);
 
+/* Loopback, RFC 1918, link-local, unique local, shared (RFC 6598): no address of the Internet. A
+ * mapped address is judged as what it maps. */
+bool ip_address_is_private(const struct ip_address *a);
+bool ip_address_is_loopback(const struct ip_address *a);
+
 /* "192.0.2.1", or 32 lower-case nibbles with dots, highest first (RFC 7208 7.3, macro "i"). */
 size_t ip_address_nibbles(const struct ip_address *a, char out[IP_NIBBLES_MAX]);
 
 /* The name under which the PTR record stands: "1.2.0.192.in-addr.arpa", "...ip6.arpa". */
 size_t ip_address_reverse(const struct ip_address *a, char out[IP_REVERSE_MAX]);
+
+struct ip_network {
+    struct ip_address address;
+    unsigned bits; /* 0-32 or 0-128, as its family has it */
+};
+
+/* "10.0.0.0/8", "::1/128", or a lone address (all bits). Bits beyond the prefix must be zero. A
+ * mapped network is the IPv4 network that it maps. */
+MUST_USE bool ip_network_parse(struct slice text, struct ip_network *network_out);
+bool ip_network_holds(const struct ip_network *network, const struct ip_address *a);
 
 #endif
