@@ -33,7 +33,7 @@ static int add_directory(struct bounce_rules *rules, const char *directory, stru
     char path[4096];
 
     if (count < 0)
-        return err_system(e, errno, "bounce_rules: %s cannot be read", directory);
+        return err_system(e, errno, "%s cannot be read as a directory of rules", directory);
     for (int i = 0; i < count; i++) {
         (void)snprintf(path, sizeof path, "%.2000s/%.1000s", directory, entries[i]->d_name);
         if (result == 0)

@@ -100,13 +100,23 @@ void queue_bounce_destroy(struct queue *q)
 
 void queue_bounce_settings(struct queue *q)
 {
+    struct bounce_rules *rules;
     struct bounce_policy policy;
     struct err e;
 
+    /* What cannot be read leaves the old in place. */
     if (read_policy(q->conf, &policy, &e) < 0)
-        log_error(q->env.log, "queue.suppress", LOG_ERR(&e)); /* the old ones stay */
+        log_error(q->env.log, "queue.suppress", LOG_ERR(&e));
     else
         q->bounce->policy = policy;
+    rules = bounce_rules_load(q->conf->bounce_rules, &e);
+    if (rules == NULL) {
+        log_error(q->env.log, "queue.bounce_rules", LOG_ERR(&e));
+        return;
+    }
+    bounce_rules_destroy(&q->bounce->rules);
+    q->bounce->rules = rules;
+    log_info(q->env.log, "queue.rules_read", LOG_STRING("directory", q->conf->bounce_rules));
 }
 
 /* --- hints --- */

@@ -202,6 +202,34 @@ def unsubscribe(tmp):
     sink.close()
 
 
+def rules_read_again(tmp):
+    """A rule of one's own decides; SIGHUP reads it again; a file with a fault leaves the old rules in place."""
+    folder = pathlib.Path(tmp) / "rules"
+    folder.mkdir()
+    sink = Sink(f"{tmp}/own-rules", "--reject-rcpt", "550 5.0.0 The gizmo is frobbed")
+
+    def category(w, name):
+        one = w.send(TEXT.format(name), to=[f"{name}@receiver.test"])
+        wait_for(lambda: w.states(one) == ["bounced"], "the refusal")
+        return [e for e in w.show(one)["events"] if e["event"] == "bounced"][0]["category"]
+
+    def reload(w, text, seen):
+        (folder / "own.conf").write_text(text)
+        before = (w.dir / "log").read_text().count(seen)
+        os.kill(w.pids()["super"], signal.SIGHUP)
+        wait_for(lambda: (w.dir / "log").read_text().count(seen) > before, f"{seen} in the log")
+
+    (folder / "own.conf").write_text("tier provider\nprovider own\nrule gizmo mailbox_full\n  match gizmo is frobbed\n")
+    with Waybill(sink.port, f'bounce_rules = "{folder}"') as w:
+        assert category(w, "one") == "mailbox_full"
+        reload(w, "tier provider\nprovider own\nrule gizmo no_such_category\n", "queue.bounce_rules")
+        assert category(w, "two") == "mailbox_full", "a fault in the file"
+        assert "own.conf:3" in (w.dir / "log").read_text(), "the log names the line"
+        reload(w, "tier provider\nprovider own\nrule gizmo message_too_large\n  match gizmo is frobbed\n", "queue.rules_read")
+        assert category(w, "three") == "message_too_large"
+    sink.close()
+
+
 with tempfile.TemporaryDirectory() as tmp:
     for one_process in (False, True):
         sink = Sink(f"{tmp}/{one_process}")
@@ -216,4 +244,5 @@ with tempfile.TemporaryDirectory() as tmp:
         sink.close()
     refusals(tmp)
     unsubscribe(tmp)
-print("7 passed, 0 failed; of 1,000 forged bounces:", seen)
+    rules_read_again(tmp)
+print("8 passed, 0 failed; of 1,000 forged bounces:", seen)
