@@ -10,7 +10,7 @@ try:
 except ImportError:
     skip("python3-dkim or python3-nacl is not installed")
 
-PEERS = pathlib.Path(__file__).resolve().parent / "dkim_peers.py"
+PEERS = pathlib.Path(__file__).resolve().parent / "dkim_peers_test.py"
 BODIES = {
     "plain": "Hello.\r\n",
     "empty": "",

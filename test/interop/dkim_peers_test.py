@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Do other programs accept what Waybill signs and seals?
 
-    dkim_peers.py --waybill PATH [--only TOOL]
+    dkim_peers_test.py [--waybill PATH] [--only TOOL]
 
 Tools: dkimpy (python3-dkim), Mail::DKIM (libmail-dkim-perl), opendkim (opendkim-testmsg, in a network
 of its own with a small name server), mailauth (npm, put into a temporary folder). A tool that is
@@ -9,7 +9,7 @@ missing is skipped, and that is said. Exit status 0 when nothing failed, 77 when
 import argparse, json, os, pathlib, re, shutil, socket, struct, subprocess, sys, tempfile, threading
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ap.add_argument("--waybill", default="waybill")
+ap.add_argument("--waybill", default=os.environ.get("WAYBILL", pathlib.Path(__file__).parents[2] / "build/waybill"))
 ap.add_argument("--only")
 INSIDE = len(sys.argv) > 3 and sys.argv[1] == "inside"  # see serve_and_run()
 args = None if INSIDE else ap.parse_args()
