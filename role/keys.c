@@ -23,7 +23,7 @@ struct keys {
     struct keys_link {
         struct keys *keys;
         struct bus *bus;
-    } inbound[ROLE_COPIES_MAX];
+    } inbound[ROLE_COPIES_MAX], queue;
     struct arena *arena;
     struct buf signature;
 };
@@ -58,6 +58,7 @@ static void keys_destroy(void *role)
     }
     for (size_t i = 0; i < ROLE_COPIES_MAX; i++)
         bus_close(&k->inbound[i].bus);
+    bus_close(&k->queue.bus);
     arena_destroy(&k->arena);
     buf_finish(&k->signature);
     free(k->keys);
@@ -167,8 +168,7 @@ static void tell_keys(struct keys *k, struct bus *bus)
 static void keys_attach(void *role, enum role_kind peer, unsigned index, struct bus *bus)
 {
     struct keys *k = role;
-    struct keys_link *link = &k->inbound[index];
-    (void)peer;
+    struct keys_link *link = peer == ROLE_QUEUE ? &k->queue : &k->inbound[index];
 
     bus_close(&link->bus);
     link->keys = k;
@@ -200,5 +200,5 @@ const struct role_ops keys_role = {
     .stop = keys_stop,
     .settings = keys_settings,
     .destroy = keys_destroy,
-    .sees = {[ROLE_INBOUND] = true},
+    .sees = {[ROLE_INBOUND] = true, [ROLE_QUEUE] = true},
 };

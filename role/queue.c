@@ -384,6 +384,7 @@ static void queue_destroy(void *role)
 
     queue_control_destroy(&q->control);
     queue_bounce_destroy(q);
+    queue_own_destroy(q);
     queue_maildir_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
@@ -437,6 +438,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
     q->random_state |= 1;
     q->arena = arena_create(ARENA_MAX);
     queue_maildir_create(q);
+    queue_own_create(q);
     q->sites = map_create(q->random_state);
     q->attempts = map_create(q->random_state);
     q->next_attempt = 1;
@@ -513,6 +515,10 @@ static void queue_attach(void *role, enum role_kind peer, unsigned index, struct
     struct queue *q = role;
     struct queue_link *link = peer == ROLE_INBOUND ? &q->inbound[index] : &q->outbound[index];
 
+    if (peer == ROLE_KEYS) {
+        queue_own_attached(q, bus);
+        return;
+    }
     if (link->bus != NULL)
         link_closed(link, &(struct err){.text = "replaced"});
     *link = (struct queue_link){.queue = q, .kind = peer, .index = index, .bus = bus};
@@ -550,5 +556,5 @@ const struct role_ops queue_role = {
     .stop = queue_stop,
     .settings = queue_settings,
     .destroy = queue_destroy,
-    .sees = {[ROLE_INBOUND] = true, [ROLE_OUTBOUND] = true},
+    .sees = {[ROLE_INBOUND] = true, [ROLE_OUTBOUND] = true, [ROLE_KEYS] = true},
 };

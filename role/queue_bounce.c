@@ -17,7 +17,6 @@
 #define DAY_MS INT64_C(86400000)
 #define HINTS_A_FRAME 8192
 #define REPORT_HEADER_MAX 65536
-#define QUEUE_LANE (ID_LANES - 1) /* of ids; the inbound processes count from 0 */
 
 struct queue_bounce {
     unsigned char key[VERP_KEY_BYTES];
@@ -25,7 +24,6 @@ struct queue_bounce {
     struct bounce_policy policy;
     struct buf scratch;
     struct map *hints;
-    struct id_maker ids;
 };
 
 /* --- life --- */
@@ -76,7 +74,6 @@ int queue_bounce_create(struct queue *q, struct err *e)
 
     q->bounce = b;
     b->hints = map_create(q->random_state);
-    b->ids.lane = QUEUE_LANE;
     buf_init(&b->scratch, 2 * BOUNCE_TEXT_MAX);
     b->rules = bounce_rules_load(q->conf->bounce_rules, e);
     if (b->rules == NULL || load_key(q, b->key, e) < 0 || read_policy(q->conf, &b->policy, e) < 0)
@@ -548,43 +545,27 @@ static struct slice header_of(struct queue *q, const struct loaded *l)
     return kept;
 }
 
-static int store_report(struct queue *q, const struct dsn *d, struct id id, const struct loaded *l,
-                        struct err *e)
+static int send_report(struct queue *q, const struct dsn *d, struct id id, const struct loaded *l,
+                       struct err *e)
 {
-    size_t at = slice_find_last(d->to, '@');
-    int64_t now_ms = loop_unix_ms(q->env.loop);
-    struct ledger_recipient to = {.address = d->to, .options = SLICE("NOTIFY=NEVER")};
-    struct ledger_message m = {.id = id,
-                               .received_ms = now_ms,
-                               .client = SLICE("waybill"),
-                               .stream = l->message.stream,
-                               .options = dsn_is_utf8(d) ? SLICE("BODY=8BITMIME SMTPUTF8")
-                                                         : SLICE("BODY=8BITMIME"),
-                               .from = SLICE("MAILER-DAEMON"),
-                               .subject = SLICE("Undelivered mail"),
-                               .recipient_count = 1};
-    struct buf head, body, site;
-    int result = -1;
+    struct own_mail m = {.id = id,
+                         .to = d->to,
+                         .to_options = SLICE("NOTIFY=NEVER"),
+                         .stream = l->message.stream,
+                         .options = dsn_is_utf8(d) ? SLICE("BODY=8BITMIME SMTPUTF8")
+                                                   : SLICE("BODY=8BITMIME"),
+                         .author = arena_printf(q->arena, "MAILER-DAEMON@%s", q->conf->hostname),
+                         .subject = SLICE("Undelivered mail")};
+    struct buf head, body;
 
     buf_init(&head, 65536);
     buf_init(&body, 1u << 20);
-    buf_init(&site, 1024);
     dsn_write(d, &head, &body);
-    buf_append_text(&head, "\r\n");
-    struct slice domain = at == SLICE_NONE ? SLICE("") : slice_from(d->to, at + 1);
-    struct slice name = queue_site_of(q, domain, &site);
-    struct spool_writer *w = spool_stage_begin(q->spool, m.id, body.n);
-    if (spool_writer_append(w, buf_slice(&body), e) < 0 ||
-        spool_writer_finish(&w, buf_slice(&head), &m.place, e) < 0) {
-        spool_writer_abort(&w);
-    } else if ((to.site = queue_site_number(q, name, e)) != 0) {
-        m.size_bytes = m.place.head_n + m.place.body_n;
-        result = ledger_add_message(q->ledger, &m, &to, 1, now_ms, false, NULL, e);
-        schedule_expect(q->schedule, name, now_ms);
-    }
+    m.head = buf_slice(&head);
+    m.body = buf_slice(&body);
+    int result = queue_own_send(q, &m, e);
     buf_finish(&head);
     buf_finish(&body);
-    buf_finish(&site);
     return result;
 }
 
@@ -618,8 +599,7 @@ static int report_failures(struct queue *q, const struct loaded *l,
     }
     if (count == 0)
         return 0;
-    uint64_t random = queue_random(q);
-    struct id report_id = id_make(&q->bounce->ids, loop_unix_ms(q->env.loop), random);
+    struct id report_id = queue_own_id(q);
     id_encode(report_id, id);
     id_encode(l->message.id, original);
     options_read_sender(l->message.options, &asked);
@@ -634,7 +614,7 @@ static int report_failures(struct queue *q, const struct loaded *l,
                           .now_s = loop_unix_ms(q->env.loop) / 1000,
                           .recipients = list,
                           .count = count};
-    return store_report(q, &d, report_id, l, e);
+    return send_report(q, &d, report_id, l, e);
 }
 
 /* --- the whole --- */

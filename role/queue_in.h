@@ -23,6 +23,7 @@
 
 struct queue;
 struct queue_bounce;
+struct queue_own;
 
 /* A bus to another role. */
 struct queue_link {
@@ -106,6 +107,7 @@ struct queue {
     struct loop_timer house; /* retention, checkpoints, disk space */
     struct control *control;
     struct queue_bounce *bounce;
+    struct queue_own *own;
     struct {
         struct list jobs;
         struct loop_deferred later;
@@ -173,6 +175,23 @@ MUST_USE int queue_unsuppress(struct queue *q, struct slice text, uint64_t *coun
                               struct err *e);
 void queue_take_check(struct queue *q, struct queue_link *from, struct slice payload);
 void queue_take_report(struct queue *q, struct queue_link *from, struct slice payload);
+
+/* queue_own.c: mail that we write ourselves */
+struct own_mail {
+    struct id id;            /* of queue_own_id() */
+    struct slice head, body; /* the head without the empty line */
+    struct slice sender;     /* reverse path; empty: the null sender */
+    struct slice to, to_options;
+    struct slice stream, options;
+    struct slice author;  /* the address in From: a key of its domain, or of one above it, signs */
+    struct slice subject; /* for the ledger */
+};
+void queue_own_create(struct queue *q);
+void queue_own_destroy(struct queue *q);
+void queue_own_attached(struct queue *q, struct bus *bus); /* of the keys role */
+struct id queue_own_id(struct queue *q);
+/* Adds it to the open group. It leaves when it is signed, or unsigned after some seconds. */
+MUST_USE int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e);
 
 /* queue_control.c */
 struct control *queue_control_create(struct queue *q, int fd);

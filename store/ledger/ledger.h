@@ -291,6 +291,12 @@ MUST_USE int ledger_drop(struct ledger *l, struct id id, int64_t now_ms, uint32_
 MUST_USE int ledger_retry_site(struct ledger *l, uint32_t site, int64_t now_ms,
                                uint64_t *changed_out, struct err *e);
 
+/* A message of our own that waits for its time is signed: its bytes now lie at `to`, it is due now,
+ * and a `signed` event says by whom (`text`). The unit must not be taken. Inside a group; -1 with
+ * ERR_FOUND when there is no such message (that alone does not spoil a group). */
+MUST_USE int ledger_sign(struct ledger *l, struct id id, const struct spool_place *to,
+                         struct slice text, int64_t now_ms, struct err *e);
+
 /* --- keeping house --- */
 
 /* Forgets finished messages received before `before_ms`, with recipients and events; looks at no

@@ -505,6 +505,34 @@ static void segments_are_counted(void **state)
     assert_int_equal(ledger_idle_segments(l, INT64_MAX, s, 2), 0);
 }
 
+static void our_own_mail_is_signed_later(void **state)
+{
+    struct ledger_segment kept[2];
+    struct ledger_stored stored[2];
+    struct spool_place to = {.segment = 2, .offset = 64, .body_n = 1000, .head_n = 536};
+    size_t n;
+
+    (void)state;
+    struct id id = add_one("1", T0 + 5000, false, NULL); /* unsigned, due in a while */
+    assert_int_equal(count_due(T0), 0);
+    OK(ledger_begin(l, &e));
+    OK(ledger_sign(l, id, &to, SLICE("a.example/s"), T0, &e));
+    OK(ledger_commit(l, &e));
+    assert_int_equal(count_due(T0), 1);
+    reopen();
+    OK(ledger_live_in_segment(l, 2, (struct id){0, 0}, stored, 2, &n, &e));
+    assert_int_equal(n, 1);
+    assert_int_equal(stored[0].place.head_n, 536);
+    assert_int_equal(stored[0].place.offset, 64);
+    assert_int_equal(ledger_idle_segments(l, INT64_MAX, kept, 2), 1); /* the first bytes' */
+    assert_int_equal(kept[0].segment, 1);
+    assert_string_equal(story_of(id), "accepted[] signed[1] queued ");
+    OK(ledger_begin(l, &e));
+    assert_int_equal(ledger_sign(l, (struct id){id.hi + 1, 0}, &to, SLICE("x"), T0, &e), -1);
+    assert_int_equal(e.code, ERR_FOUND);
+    OK(ledger_commit(l, &e));
+}
+
 static bool see_stream(void *ctx, const struct ledger_stream_row *row)
 {
     *(struct ledger_stream_row *)ctx = *row;
@@ -557,6 +585,7 @@ int main(void)
         CASE("only one writer", only_one_writer),
         CASE("old mail is forgotten", old_mail_is_forgotten),
         CASE("segments are counted", segments_are_counted),
+        CASE("mail of our own is signed later", our_own_mail_is_signed_later),
         CASE("streams are compared", streams_are_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

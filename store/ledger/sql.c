@@ -157,6 +157,8 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
                          " ON message.id = work.message WHERE recipient.id BETWEEN first AND"
                          " first + recipients - 1 AND " UNFINISHED " AND " ITS_WORK ")",
     [SQL_MOVE_MESSAGE] = "UPDATE message SET segment = ?, offset = ? WHERE id = ?",
+    [SQL_REPLACE_BYTES] = "UPDATE message SET segment = ?, offset = ?, body = ?, head = ?, size = ?"
+                          " WHERE id = ?",
     [SQL_SUPPRESS] = "INSERT OR REPLACE INTO suppression(address, scope, reason, source, message,"
                      " since, until, evidence) VALUES(?,?,?,?,?,?,?,?)",
     [SQL_UNSUPPRESS] = "DELETE FROM suppression WHERE address = ?1 AND (?2 OR scope = ?3)",

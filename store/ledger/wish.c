@@ -1,4 +1,5 @@
-/* What an operator wishes for one message: hold, release, retry, drop. */
+/* What an operator wishes for one message: hold, release, retry, drop. What we wish for one of our
+ * own: that it leaves signed. */
 #include "store/ledger/ledger_in.h"
 
 /* A unit of the message that is not taken. */
@@ -38,15 +39,18 @@ struct wish {
     enum ledger_kind kind;
     unsigned from; /* states it concerns, as bits */
     enum ledger_state to;
+    struct slice text; /* of the event */
 };
 
-static const struct wish hold = {LEDGER_EV_HELD, 1u << LEDGER_QUEUED, LEDGER_HELD};
+static const struct wish hold = {LEDGER_EV_HELD, 1u << LEDGER_QUEUED, LEDGER_HELD, {NULL, 0}};
 static const struct wish release_held = {
-    LEDGER_EV_RELEASED, 1u << LEDGER_HELD | 1u << LEDGER_UNKNOWN_HELD, LEDGER_QUEUED};
-static const struct wish retry = {LEDGER_EV_RETRY, 1u << LEDGER_QUEUED, LEDGER_QUEUED};
-static const struct wish drop = {
-    LEDGER_EV_DROPPED, 1u << LEDGER_QUEUED | 1u << LEDGER_HELD | 1u << LEDGER_UNKNOWN_HELD,
-    LEDGER_DROPPED};
+    LEDGER_EV_RELEASED, 1u << LEDGER_HELD | 1u << LEDGER_UNKNOWN_HELD, LEDGER_QUEUED, {NULL, 0}};
+static const struct wish retry = {LEDGER_EV_RETRY, 1u << LEDGER_QUEUED, LEDGER_QUEUED, {NULL, 0}};
+static const struct wish drop = {LEDGER_EV_DROPPED,
+                                 1u << LEDGER_QUEUED | 1u << LEDGER_HELD |
+                                     1u << LEDGER_UNKNOWN_HELD,
+                                 LEDGER_DROPPED,
+                                 {NULL, 0}};
 
 /* The units that the wish concerns; those in flight are only counted. */
 static int find_units(struct ledger *l, const struct wish *wish, uint64_t hi, int64_t first,
@@ -92,6 +96,7 @@ static int grant(struct ledger *l, const struct wish *wish, const struct unit *m
                             .hi = message->face.id.hi,
                             .kind = wish->kind,
                             .recipients = ranges_text(l, ranges),
+                            .text = wish->text,
                             .prev = db_int(db, SQL_GET_WORK, 2)};
     db_reset(db, SQL_GET_WORK);
     if (add_event(l, &row, &seq, e) != 0)
@@ -179,6 +184,31 @@ int ledger_drop(struct ledger *l, struct id id, int64_t now_ms, uint32_t *change
                 uint32_t *busy_out, struct err *e)
 {
     return grant_all(l, &drop, id, now_ms, changed_out, busy_out, e);
+}
+
+int ledger_sign(struct ledger *l, struct id id, const struct spool_place *to, struct slice text,
+                int64_t now_ms, struct err *e)
+{
+    const struct wish sign = {LEDGER_EV_SIGNED, 1u << LEDGER_QUEUED, LEDGER_QUEUED, text};
+    struct db *db = &l->db;
+    int64_t hi = (int64_t)id.hi;
+    uint32_t changed = 0;
+
+    if (grant_all(l, &sign, id, now_ms, &changed, NULL, e) != 0)
+        return -1;
+    if (changed == 0)
+        return err_set(e, ERR_FOUND, "the message is being delivered, or held");
+    db_bind(db, SQL_UNIT_MESSAGE, "i", hi);
+    if (db_step(db, SQL_UNIT_MESSAGE, e) != DB_ROW)
+        return -1;
+    uint64_t from = (uint64_t)db_int(db, SQL_UNIT_MESSAGE, 4);
+    uint64_t bytes = SPOOL_RECORD_HEADER_BYTES + (uint64_t)db_int(db, SQL_UNIT_MESSAGE, 5);
+    db_reset(db, SQL_UNIT_MESSAGE);
+    segment_leave(l, from, bytes, now_ms);
+    segment_enter(l, to->segment, spool_place_bytes(to), id.hi, now_ms);
+    db_bind(db, SQL_REPLACE_BYTES, "iiiiii", (int64_t)to->segment, (int64_t)to->offset,
+            (int64_t)to->body_n, (int64_t)to->head_n, (int64_t)(to->body_n + to->head_n), hi);
+    return db_run(db, SQL_REPLACE_BYTES, e);
 }
 
 #define RETRY_AT_ONCE 10000 /* messages of one site in one call */
