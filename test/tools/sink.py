@@ -4,6 +4,7 @@ DIR/NUMBER.eml. Options play a bad day:
   --reject-rcpt CODE     answers RCPT with this code          --reject-data CODE   the final dot
   --silent-dot N         never answers the first N final dots (the message is written all the same)
   --drop-after-dot N     closes the connection instead        --slow SECONDS       before each reply
+  --dsn 1                offers DSN (RFC 3461)                --defer N            answers the first N RCPT 451
 Bounded: at most 100 connections at once. Ends with the process that started it."""
 import os, socketserver, sys, threading, time
 
@@ -11,7 +12,8 @@ port, out = int(sys.argv[1]), sys.argv[2]
 options = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 os.makedirs(out, exist_ok=True)
 lock = threading.Lock()
-state = {"n": 0, "silent": int(options.get("--silent-dot", 0)), "drop": int(options.get("--drop-after-dot", 0))}
+state = {"n": 0, "silent": int(options.get("--silent-dot", 0)), "drop": int(options.get("--drop-after-dot", 0)),
+         "defer": int(options.get("--defer", 0))}
 
 
 class Session(socketserver.StreamRequestHandler):
@@ -28,12 +30,16 @@ class Session(socketserver.StreamRequestHandler):
             line = raw.decode("latin1").rstrip("\r\n")
             verb = line[:4].upper()
             if verb in ("EHLO", "LHLO"):
-                self.say("250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES")
+                self.say("250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n" +
+                         "250-DSN\r\n" * ("--dsn" in options) + "250 ENHANCEDSTATUSCODES")
             elif verb == "MAIL":
                 sender, recipients = line[10:], []
                 self.say("250 2.1.0 ok")
             elif verb == "RCPT":
-                if "--reject-rcpt" in options:
+                if state["defer"] > 0:
+                    state["defer"] -= 1
+                    self.say("451 4.3.0 come again")
+                elif "--reject-rcpt" in options:
                     self.say(options["--reject-rcpt"] + " no such mailbox")
                 else:
                     recipients.append(line[8:])
