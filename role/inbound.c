@@ -215,6 +215,7 @@ static void inbound_destroy(void *role)
     each_message(in, message_destroy);
     inbound_return_destroy(in);
     proof_close(in);
+    seal_close(in);
     bus_close(&in->queue);
     bus_close(&in->keys);
     while ((link = list_take_first(&in->idle_signers)) != NULL) {
@@ -268,6 +269,7 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     list_init(&in->clients);
     list_init(&in->idle_signers);
     list_init(&in->idle_proofs);
+    list_init(&in->idle_seals);
     in->per_address = map_create(5);
     in->waiting = map_create(6);
     in->arena = arena_create(ARENA_MAX);

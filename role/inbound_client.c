@@ -22,7 +22,7 @@ static void forget_envelope(struct client *c)
     free(c->recipients);
     c->recipients = NULL;
     c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
-    c->sender_path = SLICE("");
+    c->sender_path = c->forward_domain = SLICE("");
     c->sender = (struct smtp_sender){0};
     c->is_return = false;
     c->unproven = CONF_UNPROVEN_OBEY;
@@ -120,6 +120,18 @@ static bool add_recipient(struct client *c, struct slice address, struct slice o
     return true;
 }
 
+/* One of those that take the place of an address of ours. */
+static bool add_target(struct client *c, struct slice address, struct slice target,
+                       struct slice options)
+{
+    if (!add_recipient(c, target, options))
+        return false;
+    if (c->forward_domain.n == 0 && !proof_is_local(c->inbound, target))
+        c->forward_domain =
+            arena_copy(c->envelope, slice_from(address, slice_find_last(address, '@') + 1));
+    return true;
+}
+
 /* An address of ours may stand for others. */
 static void take_recipient(struct client *c, const struct smtp_recipient *r)
 {
@@ -138,7 +150,7 @@ static void take_recipient(struct client *c, const struct smtp_recipient *r)
         all = add_recipient(c, r->path, buf_slice(&options));
     else
         while (all && targets.n > 0)
-            all = add_recipient(c, slice_cut(&targets, ' '), buf_slice(&options));
+            all = add_target(c, r->path, slice_cut(&targets, ' '), buf_slice(&options));
     if (all) {
         say(c, 250, "2.1.5", "Ok");
         return;

@@ -25,6 +25,8 @@ struct client;
 struct inbound_return;
 struct message;
 struct proof;
+struct seal;
+struct verdict;
 
 struct known_key {
     char *domain, *selector;
@@ -59,7 +61,7 @@ struct inbound {
     bool keys_are_known;
     struct list idle_signers; /* of signer_link */
     struct inbound_return *returns;
-    struct list idle_proofs;
+    struct list idle_proofs, idle_seals;
     struct dns_resolver *dns; /* NULL: no local domain */
     struct crypt_hash *hash;  /* for one-shot digests */
     struct arena *arena;
@@ -68,6 +70,7 @@ struct inbound {
     struct loop_timer stop_timer;
     int64_t stop_ms; /* when we were told to stop */
     bool stopping, stopped;
+    bool told_no_seal; /* once is enough */
 };
 
 /* A signer that is used by one message after the other. */
@@ -84,9 +87,10 @@ struct client {
     struct door *door;
     struct stream *stream;
     struct smtp_server *server;
-    struct message *message;  /* of the transaction that is open; NULL before the first RCPT */
-    struct slice sender_path; /* of MAIL, in `envelope` */
-    struct arena *envelope;   /* lives as long as the transaction */
+    struct message *message;     /* of the transaction that is open; NULL before the first RCPT */
+    struct slice sender_path;    /* of MAIL, in `envelope` */
+    struct slice forward_domain; /* that was written to, of mail that goes on to somebody else */
+    struct arena *envelope;      /* lives as long as the transaction */
     struct smtp_sender sender;
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
@@ -116,6 +120,7 @@ enum message_state {
     MESSAGE_REFUSED, /* `refusal` is the answer to the final dot */
     MESSAGE_PROVING, /* DNS is asked about the sender */
     MESSAGE_SIGNING, /* the keys role has the digests */
+    MESSAGE_SEALING, /* the same, of an ARC set */
     MESSAGE_STORING, /* the queue role has it */
     MESSAGE_RETURN,  /* it came to a bounce address: collected, then read */
 };
@@ -136,6 +141,7 @@ struct message {
     struct crypt_hash *digest;
     struct signer_link *signer;
     struct proof *proof; /* NULL: the client may relay, so it is believed */
+    struct seal *seal;   /* NULL: it gets no ARC set */
     struct dkim_sign_spec specs[SIGNERS_MAX];
     size_t spec_n;
     struct smtp_reply refusal;
@@ -155,7 +161,9 @@ void message_abandon(struct message *m);
 void message_keys_gone(struct message *m);
 void message_queue_gone(struct message *m);
 /* The proofs are there. `fields` are to stand below our Received. */
-void message_proven(struct message *m, struct slice fields);
+void message_proven(struct message *m, struct verdict *v, struct slice fields);
+/* `set` is to stand on top; empty: there is none after all. */
+void message_sealed(struct message *m, struct slice set, struct slice fields);
 void message_refused(struct message *m, unsigned code, const char *enhanced, const char *text);
 
 /* --- inbound_proof.c: is mail for local domains what it says? --- */
@@ -172,6 +180,17 @@ void proof_body(struct message *m, struct slice bytes);
 /* The body is there. Ends in message_proven() or message_refused(), maybe at once. */
 void proof_end(struct message *m);
 void proof_give_back(struct message *m); /* without a proof: nothing */
+
+/* --- inbound_seal.c: ARC sets on what is forwarded (none if the build leaves ARC out) --- */
+
+void seal_close(struct inbound *in);
+void seal_begin(struct message *m); /* the header is in `head` */
+void seal_body(struct message *m, struct slice bytes);
+/* False: it gets no set. Else the message waits for the keys, and message_sealed() comes. */
+bool seal_end(struct message *m, struct verdict *v, struct slice fields);
+void seal_signature(struct message *m, struct slice signature); /* empty: the keys could not */
+void seal_name(const struct message *m, struct buf *out);       /* "ARC domain/selector (...)" */
+void seal_give_back(struct message *m);                         /* without a seal: nothing */
 
 /* --- inbound_return.c: bounce addresses, suppressed recipients --- */
 

@@ -248,7 +248,7 @@ static void conclude(struct proof *p)
     if (failed && policy != CONF_UNPROVEN_ACCEPT)
         buf_printf(&fields, "X-Waybill-Quarantine: dmarc=fail policy=%s\r\n",
                    dmarc_policy_text(d->disposition));
-    message_proven(m, buf_slice(&fields));
+    message_proven(m, p->verdict, buf_slice(&fields));
     buf_finish(&fields);
 }
 
