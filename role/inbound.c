@@ -215,6 +215,7 @@ static void inbound_destroy(void *role)
     each_message(in, message_destroy);
     inbound_return_destroy(in);
     proof_close(in);
+    recipient_close(in);
     seal_close(in);
     bus_close(&in->queue);
     bus_close(&in->keys);
@@ -281,7 +282,8 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     in->logins = logins_load(env->conf->logins_file, e);
     if (in->logins != NULL)
         in->forwards = forwards_load(env->conf->forwards_file, e);
-    if (in->forwards == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0) {
+    if (in->forwards == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0 ||
+        recipient_open(in, e) < 0) {
         inbound_destroy(in);
         return NULL;
     }

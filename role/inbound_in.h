@@ -12,14 +12,17 @@
 #include "lib/crypt/hash.h"
 #include "lib/dkim/sign.h"
 #include "lib/smtp/server.h"
+#include "mta/event/options.h"
 #include "mta/intake/header.h"
 #include "role/forwards.h"
 #include "role/logins.h"
 #include "role/messages.h"
+#include "role/recipients.h"
 #include "role/role.h"
 #include "rt/stream/stream.h"
 
 #define SIGNERS_MAX DKIM_SIGNER_SIGNATURES_MAX
+#define ENVELOPE_MAX_BYTES (512u * 1024u) /* of all recipients of one message */
 
 struct client;
 struct inbound_return;
@@ -31,6 +34,12 @@ struct verdict;
 struct known_key {
     char *domain, *selector;
     enum dkim_algorithm algorithm;
+};
+
+/* The recipients_file of a local domain. */
+struct listed {
+    char *domain;
+    struct recipients *list;
 };
 
 /* A listening socket and the settings of its section. */
@@ -50,6 +59,8 @@ struct inbound {
     struct tls_context *tls;
     struct logins *logins;
     struct forwards *forwards;
+    struct listed *recipients;
+    size_t recipients_n;
     struct door *doors;
     size_t door_n;
     struct list clients;
@@ -95,11 +106,12 @@ struct client {
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
     char ip[IP6_TEXT_MAX];
-    int64_t line_ms;   /* when its newest command line came */
-    unsigned lines;    /* of commands, until then */
-    uint64_t check;    /* the queue is asked about the recipient; 0: not */
-    bool is_return;    /* the recipient is a bounce address */
-    unsigned unproven; /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
+    int64_t line_ms;             /* when its newest command line came */
+    unsigned lines;              /* of commands, until then */
+    uint64_t check;              /* the queue is asked about the recipient; 0: not */
+    bool is_return;              /* the recipient is a bounce address */
+    unsigned unproven;           /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
+    uint64_t unknown_recipients; /* that it asked for */
     bool may_relay, waits_for_queue, in_on_bytes;
     bool peer_ended; /* it shut its side, and waits for the answer to the final dot */
 };
@@ -111,6 +123,23 @@ void client_resume(struct client *c); /* the queue takes body bytes again */
 /* We stop: 421, unless a message is on its way and there is patience to let it end. One that is
  * complete is always answered. */
 void client_shut(struct client *c, bool patient);
+
+/* --- inbound_recipient.c: who exists, and who takes whose place --- */
+
+MUST_USE int recipient_open(struct inbound *in, struct err *e); /* after proof_open() */
+void recipient_close(struct inbound *in);
+enum recipient_place {
+    RECIPIENT_HERE, /* or elsewhere: nothing is known against it */
+    RECIPIENT_UNKNOWN,
+    RECIPIENT_ASK, /* the queue sees the Maildirs */
+};
+enum recipient_place recipient_find(const struct inbound *in, struct slice address);
+struct smtp_reply recipient_unknown(struct client *c); /* what such a one is answered */
+/* What RCPT means, with a domain; empty: nothing here. */
+struct slice recipient_address(struct client *c, const struct smtp_recipient *r);
+/* Adds it to the envelope, or whoever takes its place: `other` if not empty. */
+struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *r,
+                                 struct slice other);
 
 /* --- inbound_message.c: one message --- */
 
@@ -140,6 +169,7 @@ struct message {
     struct slice stream;
     struct crypt_hash *digest;
     struct signer_link *signer;
+    enum options_origin origin;
     struct proof *proof; /* NULL: the client may relay, so it is believed */
     struct seal *seal;   /* NULL: it gets no ARC set */
     struct dkim_sign_spec specs[SIGNERS_MAX];
@@ -172,6 +202,7 @@ MUST_USE int proof_open(struct inbound *in, struct err *e);
 void proof_close(struct inbound *in);
 bool proof_is_on(const struct inbound *in); /* there is a local domain */
 bool proof_is_local(const struct inbound *in, struct slice address);
+const struct conf_route *proof_local_route(const struct inbound *in, struct slice address);
 void proof_note_recipient(struct client *c, struct slice address);
 /* The header is there, as received; borrowed while the message lives. Changes `*header` to one
  * without the Authentication-Results fields that claim to be ours, of the same life. */

@@ -407,6 +407,7 @@ static void submit(struct message *m, struct slice top, struct slice fields)
     buf_append(&head, slice_from(buf_slice(&m->head), m->found.received_bytes));
     buf_append_text(&head, "\r\n");
     options_write_sender(&c->sender, &options);
+    options_write_origin(m->origin, &options);
     name_signatures(m, &signers);
     if (top.n > 0)
         seal_name(m, &signers);
