@@ -155,10 +155,10 @@ static int run_seal(const struct arc_command *o, const char *path)
     options.algorithm = crypt_key_type(key) == CRYPT_RSA ? DKIM_RSA_SHA256 : DKIM_ED25519_SHA256;
     eml_open(path, &eml);
     options.chain = *judge(o, v, &eml, &dns);
-    if (arc_sealer_begin(s, &options, eml.header, &err) != 0)
-        cli_die("%s: %s", path, err.text);
+    arc_sealer_begin(s);
     arc_sealer_body(s, eml.body);
-    arc_sealer_finish(s);
+    if (arc_sealer_finish(s, &options, eml.header, &err) != 0)
+        cli_die("%s: %s", path, err.text);
     sign_all(s, key);
     buf_init(&out, eml.header.n + eml.body.n + OUTPUT_MAX);
     if (arc_sealer_write(s, &out, &err) != 0)

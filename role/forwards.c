@@ -118,13 +118,15 @@ struct forwards *forwards_load(const char *path, struct err *e)
     return f;
 }
 
-struct slice forwards_find(const struct forwards *f, struct slice address)
+struct slice forwards_find(const struct forwards *f, struct slice address, struct slice untagged)
 {
-    char room[ADDRESS_MAX_BYTES];
+    char room[ADDRESS_MAX_BYTES], untagged_room[ADDRESS_MAX_BYTES];
     struct slice key = lower(address, room);
     size_t at = slice_find_last(key, '@');
     const char *targets = map_get(f->by_address, key);
 
+    if (targets == NULL && untagged.n > 0)
+        targets = map_get(f->by_address, lower(untagged, untagged_room));
     if (targets == NULL && at != SLICE_NONE)
         targets = map_get(f->by_address, slice_from(key, at));
     return slice_of(targets);

@@ -20,7 +20,8 @@ struct forwards; /* opaque */
 MUST_USE struct forwards *forwards_load(const char *path, struct err *e);
 void forwards_destroy(struct forwards **f); /* NULL is fine; writes NULL back */
 
-/* The targets of an address, separated by single blanks; empty: it stays what it is. */
-struct slice forwards_find(const struct forwards *f, struct slice address);
+/* The targets of an address, separated by single blanks; empty: it stays what it is. `untagged`:
+ * the address without its tag, or empty; it comes before the domain's line. */
+struct slice forwards_find(const struct forwards *f, struct slice address, struct slice untagged);
 
 #endif

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/test.h"
+#include "role/recipients.h"
 
 static const struct forward_case {
     const char *name, *file, *address, *targets; /* targets NULL: the file is refused */
@@ -14,6 +15,11 @@ static const struct forward_case {
     {"a whole domain", "@x.test b@y.test\n", "anybody@x.test", "b@y.test"},
     {"an address before its domain", "@x.test b@y.test\na@x.test c@y.test\n", "a@x.test",
      "c@y.test"},
+    {"an address without its tag", "a@x.test b@y.test\n@x.test c@y.test\n", "A+tag@x.test",
+     "b@y.test"},
+    {"a tag that has a line of its own", "a@x.test b@y.test\na+tag@x.test c@y.test\n",
+     "a+tag@x.test", "c@y.test"},
+    {"a tag on an address that is not there", "@x.test c@y.test\n", "a+tag@x.test", "c@y.test"},
     {"another domain stays", "@x.test b@y.test\n", "a@sub.x.test", ""},
     {"a quoted local part with an at sign", "a@x.test b@y.test\n", "\"a@x.test\"@z.test", ""},
     {"no address", "a b@y.test\n", "", NULL},
@@ -26,6 +32,7 @@ static void run_case(void **state)
 {
     const struct forward_case *c = *state;
     char path[] = "/tmp/waybill-forwards-XXXXXX";
+    char room[100];
     struct forwards *f;
     struct err e;
     int fd = mkstemp(path);
@@ -40,7 +47,9 @@ static void run_case(void **state)
         assert_non_null(strchr(e.text, ':'));
     } else {
         assert_non_null(f);
-        struct slice got = forwards_find(f, slice_of(c->address));
+        struct buf out = {.p = room, .cap = sizeof room, .max = sizeof room};
+        struct slice untagged = recipient_untagged(slice_of(c->address), "+", &out);
+        struct slice got = forwards_find(f, slice_of(c->address), untagged);
         assert_true(slice_eq(got, slice_of(c->targets)));
     }
     forwards_destroy(&f);

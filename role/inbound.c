@@ -215,6 +215,8 @@ static void inbound_destroy(void *role)
     each_message(in, message_destroy);
     inbound_return_destroy(in);
     proof_close(in);
+    recipient_close(in);
+    seal_close(in);
     bus_close(&in->queue);
     bus_close(&in->keys);
     while ((link = list_take_first(&in->idle_signers)) != NULL) {
@@ -268,6 +270,7 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     list_init(&in->clients);
     list_init(&in->idle_signers);
     list_init(&in->idle_proofs);
+    list_init(&in->idle_seals);
     in->per_address = map_create(5);
     in->waiting = map_create(6);
     in->arena = arena_create(ARENA_MAX);
@@ -279,7 +282,8 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     in->logins = logins_load(env->conf->logins_file, e);
     if (in->logins != NULL)
         in->forwards = forwards_load(env->conf->forwards_file, e);
-    if (in->forwards == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0) {
+    if (in->forwards == NULL || inbound_return_create(in, e) < 0 || proof_open(in, e) < 0 ||
+        recipient_open(in, e) < 0) {
         inbound_destroy(in);
         return NULL;
     }

@@ -1,9 +1,7 @@
 /* One client connection: bytes to the SMTP engine, its questions to policy, its replies back. */
-#include "mta/event/options.h"
 #include "role/inbound_in.h"
 
-#define ENVELOPE_MAX_BYTES (512u * 1024u) /* of all recipients of one message */
-#define QUEUE_PENDING_MAX (8u << 20)      /* beyond this, bodies wait in the kernel */
+#define QUEUE_PENDING_MAX (8u << 20) /* beyond this, bodies wait in the kernel */
 
 static void expect_commands(struct client *c)
 {
@@ -22,7 +20,7 @@ static void forget_envelope(struct client *c)
     free(c->recipients);
     c->recipients = NULL;
     c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
-    c->sender_path = SLICE("");
+    c->sender_path = c->forward_domain = SLICE("");
     c->sender = (struct smtp_sender){0};
     c->is_return = false;
     c->unproven = CONF_UNPROVEN_OBEY;
@@ -101,64 +99,19 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
     say(c, 250, "2.1.0", "Ok");
 }
 
-static bool add_recipient(struct client *c, struct slice address, struct slice options)
-{
-    struct msg_envelope_recipient *to;
-
-    c->envelope_bytes += address.n + options.n + 16;
-    if (c->envelope_bytes > ENVELOPE_MAX_BYTES)
-        return false;
-    if (c->recipient_n == c->recipient_cap) {
-        c->recipient_cap = c->recipient_cap == 0 ? 4 : c->recipient_cap * 2;
-        c->recipients = mem_resize(c->recipients, c->recipient_cap * sizeof *c->recipients);
-    }
-    to = &c->recipients[c->recipient_n++];
-    *to = (struct msg_envelope_recipient){.n = (uint32_t)c->recipient_n};
-    to->address = arena_copy(c->envelope, address);
-    to->options = arena_copy(c->envelope, options);
-    c->is_return = return_is_one(c, to->address);
-    return true;
-}
-
-/* An address of ours may stand for others. */
-static void take_recipient(struct client *c, const struct smtp_recipient *r)
-{
-    char options_room[1024];
-    struct buf options = {
-        .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
-    struct slice targets = r->path;
-    size_t before = c->recipient_n;
-    bool all = true;
-
-    options_write_recipient(r, &options);
-    proof_note_recipient(c, r->path);
-    if (proof_is_local(c->inbound, r->path))
-        targets = forwards_find(c->inbound->forwards, r->path);
-    if (targets.n == 0 || targets.p == r->path.p)
-        all = add_recipient(c, r->path, buf_slice(&options));
-    else
-        while (all && targets.n > 0)
-            all = add_recipient(c, slice_cut(&targets, ' '), buf_slice(&options));
-    if (all) {
-        say(c, 250, "2.1.5", "Ok");
-        return;
-    }
-    c->recipient_n = before; /* all of them or none */
-    say(c, 452, "4.5.3", "Too many recipients for one message");
-}
-
 /* Returns false when the queue has to be asked first. */
 static bool on_recipient(struct client *c, const struct smtp_recipient *r)
 {
+    struct slice address = recipient_address(c, r);
     struct smtp_reply reply;
 
-    if (slice_find_last(r->path, '@') == SLICE_NONE) {
+    if (address.n == 0) {
         say(c, 550, "5.1.3", "An address needs a domain here");
         return true;
     }
-    switch (return_check(c, r->path, &reply)) {
+    switch (return_check(c, address, &reply)) {
     case RETURN_TAKE:
-        take_recipient(c, r);
+        smtp_server_answer(c->server, recipient_take(c, r, SLICE("")));
         return true;
     case RETURN_WAIT:
         return false;
@@ -415,7 +368,9 @@ void client_checked(struct client *c, const struct msg_checked *m)
     if (ask.kind != SMTP_ASK_RECIPIENT)
         return;
     if (m != NULL && m->code == 250) {
-        take_recipient(c, ask.recipient);
+        smtp_server_answer(c->server, recipient_take(c, ask.recipient, m->address));
+    } else if (m != NULL && m->unknown) {
+        smtp_server_answer(c->server, recipient_unknown(c));
     } else if (m != NULL) {
         (void)snprintf(text, sizeof text, "%.*s", SLICE_ARG(slice_sub(m->text, 0, 190)));
         (void)snprintf(enhanced, sizeof enhanced, "%.*s", SLICE_ARG(slice_sub(m->enhanced, 0, 15)));

@@ -12,23 +12,34 @@
 #include "lib/crypt/hash.h"
 #include "lib/dkim/sign.h"
 #include "lib/smtp/server.h"
+#include "mta/event/options.h"
 #include "mta/intake/header.h"
 #include "role/forwards.h"
 #include "role/logins.h"
 #include "role/messages.h"
+#include "role/recipients.h"
 #include "role/role.h"
 #include "rt/stream/stream.h"
 
 #define SIGNERS_MAX DKIM_SIGNER_SIGNATURES_MAX
+#define ENVELOPE_MAX_BYTES (512u * 1024u) /* of all recipients of one message */
 
 struct client;
 struct inbound_return;
 struct message;
 struct proof;
+struct seal;
+struct verdict;
 
 struct known_key {
     char *domain, *selector;
     enum dkim_algorithm algorithm;
+};
+
+/* The recipients_file of a local domain. */
+struct listed {
+    char *domain;
+    struct recipients *list;
 };
 
 /* A listening socket and the settings of its section. */
@@ -48,6 +59,8 @@ struct inbound {
     struct tls_context *tls;
     struct logins *logins;
     struct forwards *forwards;
+    struct listed *recipients;
+    size_t recipients_n;
     struct door *doors;
     size_t door_n;
     struct list clients;
@@ -59,7 +72,7 @@ struct inbound {
     bool keys_are_known;
     struct list idle_signers; /* of signer_link */
     struct inbound_return *returns;
-    struct list idle_proofs;
+    struct list idle_proofs, idle_seals;
     struct dns_resolver *dns; /* NULL: no local domain */
     struct crypt_hash *hash;  /* for one-shot digests */
     struct arena *arena;
@@ -68,6 +81,7 @@ struct inbound {
     struct loop_timer stop_timer;
     int64_t stop_ms; /* when we were told to stop */
     bool stopping, stopped;
+    bool told_no_seal; /* once is enough */
 };
 
 /* A signer that is used by one message after the other. */
@@ -84,18 +98,20 @@ struct client {
     struct door *door;
     struct stream *stream;
     struct smtp_server *server;
-    struct message *message;  /* of the transaction that is open; NULL before the first RCPT */
-    struct slice sender_path; /* of MAIL, in `envelope` */
-    struct arena *envelope;   /* lives as long as the transaction */
+    struct message *message;     /* of the transaction that is open; NULL before the first RCPT */
+    struct slice sender_path;    /* of MAIL, in `envelope` */
+    struct slice forward_domain; /* that was written to, of mail that goes on to somebody else */
+    struct arena *envelope;      /* lives as long as the transaction */
     struct smtp_sender sender;
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
     char ip[IP_TEXT_MAX];
-    int64_t line_ms;   /* when its newest command line came */
-    unsigned lines;    /* of commands, until then */
-    uint64_t check;    /* the queue is asked about the recipient; 0: not */
-    bool is_return;    /* the recipient is a bounce address */
-    unsigned unproven; /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
+    int64_t line_ms;             /* when its newest command line came */
+    unsigned lines;              /* of commands, until then */
+    uint64_t check;              /* the queue is asked about the recipient; 0: not */
+    bool is_return;              /* the recipient is a bounce address */
+    unsigned unproven;           /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
+    uint64_t unknown_recipients; /* that it asked for */
     bool may_relay, waits_for_queue, in_on_bytes;
     bool peer_ended; /* it shut its side, and waits for the answer to the final dot */
 };
@@ -108,6 +124,23 @@ void client_resume(struct client *c); /* the queue takes body bytes again */
  * complete is always answered. */
 void client_shut(struct client *c, bool patient);
 
+/* --- inbound_recipient.c: who exists, and who takes whose place --- */
+
+MUST_USE int recipient_open(struct inbound *in, struct err *e); /* after proof_open() */
+void recipient_close(struct inbound *in);
+enum recipient_place {
+    RECIPIENT_HERE, /* or elsewhere: nothing is known against it */
+    RECIPIENT_UNKNOWN,
+    RECIPIENT_ASK, /* the queue sees the Maildirs */
+};
+enum recipient_place recipient_find(const struct inbound *in, struct slice address);
+struct smtp_reply recipient_unknown(struct client *c); /* what such a one is answered */
+/* What RCPT means, with a domain; empty: nothing here. */
+struct slice recipient_address(struct client *c, const struct smtp_recipient *r);
+/* Adds it to the envelope, or whoever takes its place: `other` if not empty. */
+struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *r,
+                                 struct slice other);
+
 /* --- inbound_message.c: one message --- */
 
 enum message_state {
@@ -116,6 +149,7 @@ enum message_state {
     MESSAGE_REFUSED, /* `refusal` is the answer to the final dot */
     MESSAGE_PROVING, /* DNS is asked about the sender */
     MESSAGE_SIGNING, /* the keys role has the digests */
+    MESSAGE_SEALING, /* the same, of an ARC set */
     MESSAGE_STORING, /* the queue role has it */
     MESSAGE_RETURN,  /* it came to a bounce address: collected, then read */
 };
@@ -135,7 +169,9 @@ struct message {
     struct slice stream;
     struct crypt_hash *digest;
     struct signer_link *signer;
+    enum options_origin origin;
     struct proof *proof; /* NULL: the client may relay, so it is believed */
+    struct seal *seal;   /* NULL: it gets no ARC set */
     struct dkim_sign_spec specs[SIGNERS_MAX];
     size_t spec_n;
     struct smtp_reply refusal;
@@ -155,7 +191,9 @@ void message_abandon(struct message *m);
 void message_keys_gone(struct message *m);
 void message_queue_gone(struct message *m);
 /* The proofs are there. `fields` are to stand below our Received. */
-void message_proven(struct message *m, struct slice fields);
+void message_proven(struct message *m, struct verdict *v, struct slice fields);
+/* `set` is to stand on top; empty: there is none after all. */
+void message_sealed(struct message *m, struct slice set, struct slice fields);
 void message_refused(struct message *m, unsigned code, const char *enhanced, const char *text);
 
 /* --- inbound_proof.c: is mail for local domains what it says? --- */
@@ -164,6 +202,7 @@ MUST_USE int proof_open(struct inbound *in, struct err *e);
 void proof_close(struct inbound *in);
 bool proof_is_on(const struct inbound *in); /* there is a local domain */
 bool proof_is_local(const struct inbound *in, struct slice address);
+const struct conf_route *proof_local_route(const struct inbound *in, struct slice address);
 void proof_note_recipient(struct client *c, struct slice address);
 /* The header is there, as received; borrowed while the message lives. Changes `*header` to one
  * without the Authentication-Results fields that claim to be ours, of the same life. */
@@ -172,6 +211,17 @@ void proof_body(struct message *m, struct slice bytes);
 /* The body is there. Ends in message_proven() or message_refused(), maybe at once. */
 void proof_end(struct message *m);
 void proof_give_back(struct message *m); /* without a proof: nothing */
+
+/* --- inbound_seal.c: ARC sets on what is forwarded (none if the build leaves ARC out) --- */
+
+void seal_close(struct inbound *in);
+void seal_begin(struct message *m); /* the header is in `head` */
+void seal_body(struct message *m, struct slice bytes);
+/* False: it gets no set. Else the message waits for the keys, and message_sealed() comes. */
+bool seal_end(struct message *m, struct verdict *v, struct slice fields);
+void seal_signature(struct message *m, struct slice signature); /* empty: the keys could not */
+void seal_name(const struct message *m, struct buf *out);       /* "ARC domain/selector (...)" */
+void seal_give_back(struct message *m);                         /* without a seal: nothing */
 
 /* --- inbound_return.c: bounce addresses, suppressed recipients --- */
 

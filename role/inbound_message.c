@@ -62,6 +62,7 @@ void message_destroy(struct message *m)
     loop_timer_finish(&m->budget);
     give_signer_back(m);
     proof_give_back(m);
+    seal_give_back(m);
     crypt_hash_destroy(&m->digest);
     buf_finish(&m->header);
     buf_finish(&m->head);
@@ -233,6 +234,8 @@ static void header_complete(struct message *m, struct slice header)
         log_warn(in->env.log, "inbound.unsubscribe", LOG_ERR(&e));
     if (m->proof == NULL) /* we never sign for strangers */
         (void)begin_signing(m, stream);
+    else
+        seal_begin(m);
 }
 
 /* --- the body --- */
@@ -255,6 +258,7 @@ static void take_body(struct message *m, struct slice bytes)
         dkim_signer_body(m->signer->signer, bytes);
     if (m->proof != NULL)
         proof_body(m, bytes);
+    seal_body(m, bytes);
     while (bytes.n > 0) {
         struct slice part = slice_sub(bytes, 0, PIECE_BYTES);
 
@@ -381,7 +385,8 @@ static void name_signatures(const struct message *m, struct buf *out)
                    SLICE_ARG(m->specs[i].selector), dkim_algorithm_name(m->specs[i].algorithm));
 }
 
-static void submit(struct message *m, struct slice signatures)
+/* `top` goes above our Received, `fields` below it. */
+static void submit(struct message *m, struct slice top, struct slice fields)
 {
     struct client *c = m->client;
     struct inbound *in = m->inbound;
@@ -396,12 +401,16 @@ static void submit(struct message *m, struct slice signatures)
     buf_init(&head, BUS_FRAME_MAX);
     buf_init(&options, 2048);
     buf_init(&signers, 4096);
+    buf_append(&head, top);
     buf_append(&head, slice_sub(buf_slice(&m->head), 0, m->found.received_bytes));
-    buf_append(&head, signatures);
+    buf_append(&head, fields);
     buf_append(&head, slice_from(buf_slice(&m->head), m->found.received_bytes));
     buf_append_text(&head, "\r\n");
     options_write_sender(&c->sender, &options);
+    options_write_origin(m->origin, &options);
     name_signatures(m, &signers);
+    if (top.n > 0)
+        seal_name(m, &signers);
     finish_digest(m, &digest);
     const struct msg_submit out = {
         .txn = m->txn,
@@ -464,12 +473,18 @@ void message_end(struct message *m)
     else if (m->spec_n > 0)
         ask_keys(m);
     else
-        submit(m, SLICE(""));
+        submit(m, SLICE(""), SLICE(""));
 }
 
-void message_proven(struct message *m, struct slice fields)
+void message_proven(struct message *m, struct verdict *v, struct slice fields)
 {
-    submit(m, fields);
+    if (!seal_end(m, v, fields))
+        submit(m, SLICE(""), fields);
+}
+
+void message_sealed(struct message *m, struct slice set, struct slice fields)
+{
+    submit(m, set, fields);
 }
 
 void message_refused(struct message *m, unsigned code, const char *enhanced, const char *text)
@@ -478,20 +493,13 @@ void message_refused(struct message *m, unsigned code, const char *enhanced, con
     answer(m, code, enhanced, text);
 }
 
-void message_signatures(struct message *m, const struct msg_signatures *signatures)
+static void sign(struct message *m, const struct msg_signatures *signatures)
 {
     struct dkim_signer *signer = m->signer->signer;
     struct buf fields;
     struct err e = {ERR_NONE, ""};
     int failed = 0;
 
-    if (m->state != MESSAGE_SIGNING)
-        return;
-    if (m->client == NULL) { /* it went away; nobody was promised anything */
-        tell_abandoned(m);
-        message_destroy(m);
-        return;
-    }
     buf_init(&fields, 65536);
     for (size_t i = 0; i < signatures->answers_n && i < m->spec_n; i++)
         if (signatures->answers[i].signature.n > 0)
@@ -501,9 +509,24 @@ void message_signatures(struct message *m, const struct msg_signatures *signatur
         answer(m, 451, "4.3.0", "The message could not be signed; try again later");
     } else {
         give_signer_back(m);
-        submit(m, buf_slice(&fields));
+        submit(m, SLICE(""), buf_slice(&fields));
     }
     buf_finish(&fields);
+}
+
+void message_signatures(struct message *m, const struct msg_signatures *signatures)
+{
+    if (m->state != MESSAGE_SIGNING && m->state != MESSAGE_SEALING)
+        return;
+    if (m->client == NULL) { /* it went away; nobody was promised anything */
+        tell_abandoned(m);
+        message_destroy(m);
+    } else if (m->state == MESSAGE_SIGNING) {
+        sign(m, signatures);
+    } else {
+        seal_signature(m,
+                       signatures->answers_n == 1 ? signatures->answers[0].signature : SLICE(""));
+    }
 }
 
 void message_accepted(struct message *m, const struct msg_accepted *a)
@@ -529,7 +552,7 @@ void message_accepted(struct message *m, const struct msg_accepted *a)
 
 void message_abandon(struct message *m)
 {
-    if (m->state == MESSAGE_STORING || m->state == MESSAGE_SIGNING) {
+    if (m->state == MESSAGE_STORING || m->state == MESSAGE_SIGNING || m->state == MESSAGE_SEALING) {
         m->client->message = NULL;
         m->client = NULL; /* the answer finds nobody; the message stays what it becomes */
         loop_timer_stop(&m->budget);
@@ -556,7 +579,7 @@ static void budget_over(void *ctx)
 
 void message_keys_gone(struct message *m)
 {
-    if (m->state == MESSAGE_SIGNING)
+    if (m->state == MESSAGE_SIGNING || m->state == MESSAGE_SEALING)
         answer(m, 451, "4.3.0", "The signing process is restarting; try again later");
 }
 

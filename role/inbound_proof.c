@@ -43,9 +43,14 @@ static const struct conf_route *local_route(const struct inbound *in, struct sli
     return route != NULL && route->local && strcmp(route->title, "*") != 0 ? route : NULL;
 }
 
+const struct conf_route *proof_local_route(const struct inbound *in, struct slice address)
+{
+    return in->dns != NULL ? local_route(in, address) : NULL;
+}
+
 bool proof_is_local(const struct inbound *in, struct slice address)
 {
-    return in->dns != NULL && local_route(in, address) != NULL;
+    return proof_local_route(in, address) != NULL;
 }
 
 bool proof_is_on(const struct inbound *in)
@@ -221,6 +226,20 @@ void proof_note_recipient(struct client *c, struct slice address)
         c->unproven = r->unproven;
 }
 
+/* Somebody wrote in the name of the envelope sender who may, so a report to it hits nobody else
+ * (RFC 3834 4, RFC 5321 6.2): SPF passed for it, or DKIM for the same domain. */
+static bool sender_is_proven(const struct proof *p)
+{
+    struct slice sender = p->message->client->sender_path;
+    struct slice domain = slice_from(sender, slice_find_last(sender, '@') + 1);
+
+    if (sender.n == 0)
+        return false; /* SPF spoke about HELO */
+    return verdict_spf(p->verdict)->result == SPF_PASS ||
+           (verdict_dmarc(p->verdict)->result == DMARC_PASS &&
+            slice_eq_nocase(domain, verdict_author(p->verdict)));
+}
+
 static void conclude(struct proof *p)
 {
     struct message *m = p->message;
@@ -242,13 +261,14 @@ static void conclude(struct proof *p)
         message_refused(m, 550, "5.7.26", text);
         return;
     }
+    m->origin = sender_is_proven(p) ? OPTIONS_PROVEN : OPTIONS_UNPROVEN;
     buf_init(&fields, FIELDS_MAX);
     verdict_results_field(p->verdict, slice_of(in->hostname), &fields);
     verdict_received_spf(p->verdict, &fields);
     if (failed && policy != CONF_UNPROVEN_ACCEPT)
         buf_printf(&fields, "X-Waybill-Quarantine: dmarc=fail policy=%s\r\n",
                    dmarc_policy_text(d->disposition));
-    message_proven(m, buf_slice(&fields));
+    message_proven(m, p->verdict, buf_slice(&fields));
     buf_finish(&fields);
 }
 

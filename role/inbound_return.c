@@ -107,17 +107,6 @@ static void count_forged(struct inbound *in, const struct client *c)
     metric_add(in->env.metrics, METRIC_forged_total, 1);
 }
 
-static void ask_queue(struct client *c, struct slice address, struct slice stream)
-{
-    struct inbound *in = c->inbound;
-    const struct msg_check m = {.client = in->next_txn++, .address = address, .stream = stream};
-
-    c->check = m.client;
-    (void)map_put(in->returns->checks, map_key_u64(&m.client), c);
-    msg_check_encode(&m, bus_begin(in->queue, MSG_CHECK));
-    bus_end(in->queue);
-}
-
 /* The stream as far as it is known before the header. */
 static struct slice early_stream(const struct client *c)
 {
@@ -128,11 +117,26 @@ static struct slice early_stream(const struct client *c)
     return name.n > 0 ? name : slice_of(c->door->conf->stream);
 }
 
+static void ask_queue(struct client *c, struct slice address, bool mailbox)
+{
+    struct inbound *in = c->inbound;
+    const struct msg_check m = {.client = in->next_txn++,
+                                .address = address,
+                                .stream = early_stream(c),
+                                .mailbox = mailbox};
+
+    c->check = m.client;
+    (void)map_put(in->returns->checks, map_key_u64(&m.client), c);
+    msg_check_encode(&m, bus_begin(in->queue, MSG_CHECK));
+    bus_end(in->queue);
+}
+
 enum return_answer return_check(struct client *c, struct slice address,
                                 struct smtp_reply *reply_out)
 {
     struct inbound *in = c->inbound;
     bool is_return = is_return_path(in, address);
+    enum recipient_place place;
 
     if (c->check != 0)
         return RETURN_WAIT;
@@ -152,13 +156,18 @@ enum return_answer return_check(struct client *c, struct slice address,
     }
     if (is_feedback(in, address))
         return RETURN_TAKE; /* what it is about is asked when it has been read */
-    if (is_return || hint_fits(in->returns->hints, address)) {
+    place = recipient_find(in, address);
+    if (place == RECIPIENT_UNKNOWN) {
+        *reply_out = recipient_unknown(c);
+        return RETURN_REPLY;
+    }
+    if (is_return || place == RECIPIENT_ASK || hint_fits(in->returns->hints, address)) {
         if (in->queue == NULL) {
             *reply_out =
                 (struct smtp_reply){451, "4.3.0", "The queue is restarting; try again later"};
             return RETURN_REPLY;
         }
-        ask_queue(c, address, early_stream(c));
+        ask_queue(c, address, place == RECIPIENT_ASK);
         return RETURN_WAIT;
     }
     return RETURN_TAKE;

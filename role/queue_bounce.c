@@ -321,6 +321,16 @@ static void check_suppression(struct queue *q, const struct msg_check *m, struct
     out->text = arena_printf(q->arena, "suppressed: %.*s", SLICE_ARG(found.reason));
 }
 
+static void check_mailbox(const struct queue *q, const struct msg_check *m, struct msg_checked *out)
+{
+    if (!queue_maildir_lacks(q, m->address))
+        return;
+    out->code = 550;
+    out->enhanced = SLICE("5.1.1");
+    out->text = SLICE("There is no such mailbox here");
+    out->unknown = 1;
+}
+
 void queue_take_check(struct queue *q, struct queue_link *from, struct slice payload)
 {
     struct msg_checked out = {.code = 250, .enhanced = SLICE("2.1.5"), .text = SLICE("Ok")};
@@ -337,6 +347,8 @@ void queue_take_check(struct queue *q, struct queue_link *from, struct slice pay
         check_return_path(q, &m, &out);
     else
         check_suppression(q, &m, &out);
+    if (out.code == 250 && m.mailbox)
+        check_mailbox(q, &m, &out);
     answer_check(from, &out);
 }
 
@@ -481,6 +493,15 @@ static int each_recipient(struct queue *q, const struct loaded *l, const struct 
     return 0;
 }
 
+/* An address of ours that fails says nothing about others: tomorrow it may have a mailbox. */
+static bool is_local(const struct queue *q, struct slice address)
+{
+    const struct conf_route *route =
+        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
+
+    return route != NULL && route->local;
+}
+
 static int fail_recipient(struct queue *q, const struct loaded *l,
                           const struct ledger_recipient *to, const struct ledger_result *r,
                           const struct bounce_verdict *verdict, struct err *e)
@@ -496,7 +517,7 @@ static int fail_recipient(struct queue *q, const struct loaded *l,
                               .id = l->message.id,
                               .verdict = verdict};
 
-    return count_failure(q, &f, e);
+    return is_local(q, to->address) ? 0 : count_failure(q, &f, e);
 }
 
 static int clear_recipient(struct queue *q, const struct loaded *l,
@@ -509,20 +530,23 @@ static int clear_recipient(struct queue *q, const struct loaded *l,
 
 /* --- reports that go out --- */
 
+/* The stream's policy is for our own clients. A stranger's server handed its sender's mail over and
+ * cannot know more, so the sender is told (RFC 5321 6.1) unless it may be forged. */
 static bool wants_report(const struct queue *q, const struct loaded *l,
                          const struct ledger_recipient *to, struct smtp_recipient *asked_out)
 {
     const struct conf_stream *s = conf_find_stream(q->conf, l->message.stream);
     unsigned policy = s == NULL ? CONF_FAILURES_ASKED : s->failures;
+    enum options_origin origin = options_read_origin(l->message.options);
 
     *asked_out = (struct smtp_recipient){0};
     options_read_recipient(to->options, asked_out);
-    if (policy == CONF_FAILURES_EVENTS)
+    if (policy == CONF_FAILURES_EVENTS || origin == OPTIONS_UNPROVEN)
         return false;
-    return dsn_is_wanted(l->message.sender,
-                         asked_out->notify != 0 && (asked_out->notify & SMTP_NOTIFY_FAILURE) == 0,
-                         (asked_out->notify & SMTP_NOTIFY_FAILURE) != 0,
-                         policy == CONF_FAILURES_MAIL && asked_out->notify == 0);
+    return dsn_is_wanted(
+        l->message.sender, asked_out->notify != 0 && (asked_out->notify & SMTP_NOTIFY_FAILURE) == 0,
+        (asked_out->notify & SMTP_NOTIFY_FAILURE) != 0,
+        (policy == CONF_FAILURES_MAIL || origin == OPTIONS_PROVEN) && asked_out->notify == 0);
 }
 
 static struct slice header_of(struct queue *q, const struct loaded *l)

@@ -152,6 +152,8 @@ void queue_maildir_destroy(struct queue *q);
 /* Takes a dispatched job whose route is a Maildir, and reports its outcome in a later call; false:
  * it is for an outbound process. */
 bool queue_maildir_take(struct queue *q, struct job *job);
+/* Its domain is delivered into Maildirs, and there is none for it. */
+bool queue_maildir_lacks(const struct queue *q, struct slice address);
 
 /* queue_bounce.c: verdicts, suppression, bounce addresses, reports */
 MUST_USE int queue_bounce_create(struct queue *q, struct err *e); /* the ledger is open */

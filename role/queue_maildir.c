@@ -13,6 +13,7 @@
 #include "base/ascii.h"
 #include "mta/event/outcome.h"
 #include "role/queue_in.h"
+#include "role/recipients.h"
 
 #define ARENA_MAX (64u << 20)
 #define PATH_MAX_BYTES 4096
@@ -20,15 +21,17 @@
 #define PIECE_BYTES 65536
 #define PREFIX "maildir:"
 
-static const char *template_of(const struct queue *q, const struct job *job)
+static const char *maildir_of(const struct conf_route *route)
 {
-    const struct conf_route *route =
-        conf_route_of_site(q->conf, (struct slice){job->site, job->site_n});
-
     if (route == NULL || route->via.count != 1 ||
         !slice_starts(slice_of(route->via.items[0]), SLICE(PREFIX)))
         return NULL;
     return route->via.items[0] + strlen(PREFIX);
+}
+
+static const char *template_of(const struct queue *q, const struct job *job)
+{
+    return maildir_of(conf_route_of_site(q->conf, (struct slice){job->site, job->site_n}));
 }
 
 /* --- one file --- */
@@ -65,6 +68,46 @@ static bool expand(const char *text, struct slice address, struct buf *out)
     }
     buf_append_char(out, '\0');
     return !out->full;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat s;
+
+    if (stat(path, &s) < 0)
+        return errno != ENOENT && errno != ENOTDIR; /* that will be said when it is written to */
+    return S_ISDIR(s.st_mode);
+}
+
+/* The Maildir of an address, or of the address without its tag. Nobody but the operator makes one:
+ * that it is there is what says that the user exists. */
+static bool find_folder(const struct queue *q, const char *template, struct slice address,
+                        struct buf *out)
+{
+    char room[PART_MAX_BYTES * 2 + 2];
+    struct buf other = {.p = room, .cap = sizeof room, .max = sizeof room};
+
+    if (expand(template, address, out) && is_folder(out->p))
+        return true;
+    address = recipient_untagged(address, q->conf->recipient_delimiter, &other);
+    buf_clear(out);
+    return address.n > 0 && expand(template, address, out) && is_folder(out->p);
+}
+
+bool queue_maildir_lacks(const struct queue *q, struct slice address)
+{
+    const struct conf_route *route =
+        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
+    const char *template = route == NULL || !route->local ? NULL : maildir_of(route);
+    struct buf folder;
+    bool found;
+
+    if (template == NULL)
+        return false;
+    buf_init(&folder, PATH_MAX_BYTES);
+    found = find_folder(q, template, address, &folder);
+    buf_finish(&folder);
+    return !found;
 }
 
 static bool write_all(int fd, struct slice bytes)
@@ -195,13 +238,10 @@ static struct msg_outcome_group deliver_to(struct queue *q, const char *template
     struct arena *a = q->maildir.arena;
     struct msg_outcome_group g = {.recipients = arena_printf(a, "%u", to->n)};
     struct buf folder;
-    struct stat s;
     struct err e;
 
     buf_init(&folder, PATH_MAX_BYTES);
-    bool named = expand(template, to->address, &folder);
-    if (!named || (stat(folder.p, &s) < 0 && (errno == ENOENT || errno == ENOTDIR)) ||
-        (errno = 0, stat(folder.p, &s) == 0 && !S_ISDIR(s.st_mode))) {
+    if (!find_folder(q, template, to->address, &folder)) {
         g.outcome = OUTCOME_BOUNCED;
         g.code = 550;
         g.enhanced = SLICE("5.1.1");

@@ -1,7 +1,7 @@
 /* lib/dkim/arc.h -- the Authenticated Received Chain (RFC 8617): verify it, add a set to it.
  *
  *     verifier: begin(header), body, finish, question/answer, step --> struct arc_verdict
- *     sealer:   begin(header, verdict, results), body, finish
+ *     sealer:   begin, body, finish(header, verdict, results)
  *               --> digest of the message signature --> answer --> digest of the seal --> answer
  *               --> write: ARC-Seal, ARC-Message-Signature, ARC-Authentication-Results
  *
@@ -58,13 +58,15 @@ struct arc_sealer; /* opaque */
 
 struct arc_sealer *arc_sealer_create(void);
 void arc_sealer_destroy(struct arc_sealer **s);
-/* `header` is the header block as it leaves us, without the set that is made now; it and the slices
- * of `options` are borrowed until the last answer. ERR_SYNTAX for bad options; ERR_FOUND when the
- * chain is closed (the newest seal says cv=fail); ERR_LIMIT when it has ARC_SETS_MAX sets. */
-MUST_USE int arc_sealer_begin(struct arc_sealer *s, const struct arc_seal_options *options,
-                              struct slice header, struct err *err);
+void arc_sealer_begin(struct arc_sealer *s);
 void arc_sealer_body(struct arc_sealer *s, struct slice bytes);
-void arc_sealer_finish(struct arc_sealer *s);
+/* What the chain is worth is known when the body has been seen, so the options come last. `header`
+ * is the header block as it leaves us, without the set that is made now; it and the slices of
+ * `options` are borrowed until the last answer. ERR_SYNTAX for bad options; ERR_FOUND when the
+ * chain is closed (the newest seal says cv=fail); ERR_LIMIT when it has ARC_SETS_MAX sets; ERR_TEMP
+ * when it could not be judged. */
+MUST_USE int arc_sealer_finish(struct arc_sealer *s, const struct arc_seal_options *options,
+                               struct slice header, struct err *err);
 /* The digest that is to be signed next; empty when both were answered. */
 struct slice arc_sealer_digest(const struct arc_sealer *s);
 MUST_USE int arc_sealer_answer(struct arc_sealer *s, struct slice signature, struct err *err);

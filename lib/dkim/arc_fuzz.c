@@ -35,9 +35,9 @@ static bool seal(struct slice header, const struct arc_verdict *chain, struct bu
     bool sealed = false;
 
     options.chain.temporary = false;
-    if (arc_sealer_begin(s, &options, header, &err) == 0) {
-        arc_sealer_body(s, SLICE("x\r\n"));
-        arc_sealer_finish(s);
+    arc_sealer_begin(s);
+    arc_sealer_body(s, SLICE("x\r\n"));
+    if (arc_sealer_finish(s, &options, header, &err) == 0) {
         sealed = true;
         while (sealed && arc_sealer_digest(s).n > 0)
             sealed = arc_sealer_answer(s, SLICE("signature"), &err) == 0;

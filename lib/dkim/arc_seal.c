@@ -118,10 +118,8 @@ static void choose_fields(struct arc_sealer *s)
     }
 }
 
-int arc_sealer_begin(struct arc_sealer *s, const struct arc_seal_options *options,
-                     struct slice header, struct err *err)
+void arc_sealer_begin(struct arc_sealer *s)
 {
-    s->options = *options;
     s->state = SEALING_DONE;
     buf_clear(&s->names);
     buf_clear(&s->canonical);
@@ -130,6 +128,19 @@ int arc_sealer_begin(struct arc_sealer *s, const struct arc_seal_options *option
     buf_clear(&s->message);
     buf_clear(&s->seal);
     dkim_bodies_begin(&s->bodies);
+    (void)dkim_bodies_want(&s->bodies, CANON_RELAXED, CRYPT_SHA256, CANON_NO_LIMIT);
+}
+
+void arc_sealer_body(struct arc_sealer *s, struct slice bytes)
+{
+    dkim_bodies_feed(&s->bodies, bytes);
+}
+
+/* What both fields are made of: h= and the canonical header, the results, the chain so far. */
+static int prepare(struct arc_sealer *s, struct slice header, struct err *err)
+{
+    const struct arc_seal_options *options = &s->options;
+
     if (dkim_write_check(options->domain, options->selector, options->algorithm, err) != 0 ||
         check_results(options->results, err) != 0)
         return -1;
@@ -148,14 +159,7 @@ int arc_sealer_begin(struct arc_sealer *s, const struct arc_seal_options *option
     }
     if (s->names.full || s->canonical.full || s->results.full || s->chain.full)
         return err_set(err, ERR_LIMIT, "the header is too large to be sealed");
-    (void)dkim_bodies_want(&s->bodies, CANON_RELAXED, CRYPT_SHA256, CANON_NO_LIMIT);
-    s->state = SEALING_MESSAGE;
     return 0;
-}
-
-void arc_sealer_body(struct arc_sealer *s, struct slice bytes)
-{
-    dkim_bodies_feed(&s->bodies, bytes);
 }
 
 /* Hashes `before` and the unfinished field. */
@@ -169,12 +173,15 @@ static void digest_field(struct arc_sealer *s, const struct buf *before, const s
     crypt_hash_finish(s->hash, &s->digest);
 }
 
-void arc_sealer_finish(struct arc_sealer *s)
+int arc_sealer_finish(struct arc_sealer *s, const struct arc_seal_options *options,
+                      struct slice header, struct err *err)
 {
     const struct arc_seal_options *o = &s->options;
 
-    assert(s->state == SEALING_MESSAGE);
+    s->options = *options;
     dkim_bodies_end(&s->bodies);
+    if (prepare(s, header, err) != 0)
+        return -1;
     buf_printf(&s->message,
                "ARC-Message-Signature: i=%u; a=%s; c=relaxed/relaxed;\r\n\td=%.*s; s=%.*s; t=%lld;"
                "\r\n\th=%.*s;\r\n\tbh=",
@@ -183,6 +190,8 @@ void arc_sealer_finish(struct arc_sealer *s)
     base64_encode(crypt_digest_slice(&s->bodies.list[0]->digest), &s->message);
     buf_append_text(&s->message, ";\r\n\tb=");
     digest_field(s, &s->canonical, &s->message);
+    s->state = SEALING_MESSAGE;
+    return 0;
 }
 
 struct slice arc_sealer_digest(const struct arc_sealer *s)

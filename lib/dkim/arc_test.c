@@ -81,10 +81,10 @@ static int seal(struct arc_sealer *s, const struct arc_verdict *chain, struct bu
 
     buf_init(&signature, 4096);
     buf_init(&set, 1u << 20);
-    if (arc_sealer_begin(s, &options, buf_slice(header), err) != 0)
-        goto out;
+    arc_sealer_begin(s);
     arc_sealer_body(s, SLICE(BODY));
-    arc_sealer_finish(s);
+    if (arc_sealer_finish(s, &options, buf_slice(header), err) != 0)
+        goto out;
     assert_int_equal(arc_sealer_write(s, &set, err), -1);
     for (unsigned i = 0; i < 2; i++) {
         buf_clear(&signature);
@@ -207,6 +207,13 @@ static void run_broken(void **state)
     arc_sealer_destroy(&s);
 }
 
+static int refuse(struct arc_sealer *s, const struct arc_seal_options *options, struct slice header,
+                  struct err *err)
+{
+    arc_sealer_begin(s);
+    return arc_sealer_finish(s, options, header, err);
+}
+
 static void run_refused(void **state)
 {
     struct arc_seal_options options = {.domain = SLICE("b.example"),
@@ -217,18 +224,21 @@ static void run_refused(void **state)
     struct err err;
 
     (void)state;
-    assert_int_equal(arc_sealer_begin(s, &options, SLICE(HEADER), &err), -1);
+    assert_int_equal(refuse(s, &options, SLICE(HEADER), &err), -1);
     options.results = SLICE("");
-    assert_int_equal(arc_sealer_begin(s, &options, SLICE(HEADER), &err), -1);
+    assert_int_equal(refuse(s, &options, SLICE(HEADER), &err), -1);
     options.results = SLICE("b.example; none");
     options.algorithm = DKIM_RSA_SHA1;
-    assert_int_equal(arc_sealer_begin(s, &options, SLICE(HEADER), &err), -1);
+    assert_int_equal(refuse(s, &options, SLICE(HEADER), &err), -1);
     options.algorithm = DKIM_RSA_SHA256;
     buf_init(&header, 1u << 20);
     buf_append_text(&header, "ARC-Seal: i=50; a=rsa-sha256; b=YWJj\r\n");
     options.chain.result = ARC_FAIL;
-    assert_int_equal(arc_sealer_begin(s, &options, buf_slice(&header), &err), -1);
+    assert_int_equal(refuse(s, &options, buf_slice(&header), &err), -1);
     assert_int_equal(err.code, ERR_LIMIT);
+    options.chain.temporary = true;
+    assert_int_equal(refuse(s, &options, SLICE(HEADER), &err), -1);
+    assert_int_equal(err.code, ERR_TEMP);
     buf_finish(&header);
     arc_sealer_destroy(&s);
 }

@@ -244,6 +244,7 @@ static enum step finish_arc(struct verdict *v)
                                   .reason = d->reason,
                                   .instances = d->instances,
                                   .closed = d->broken_before,
+                                  .temporary = d->temporary,
                                   .sealer = d->sealer};
 #else
     (void)v;

@@ -38,6 +38,7 @@ struct verdict_arc {
     const char *reason; /* a sentence */
     unsigned instances;
     bool closed;         /* the newest seal says cv=fail: add no other */
+    bool temporary;      /* "fail" because DNS did not answer */
     struct slice sealer; /* d= of the newest seal */
 };
 

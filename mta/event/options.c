@@ -83,3 +83,38 @@ void options_read_recipient(struct slice text, struct smtp_recipient *r)
         }
     }
 }
+
+static const struct slice proven = SLICE_INIT("X-FROM=PROVEN");
+static const struct slice unproven = SLICE_INIT("X-FROM=UNPROVEN");
+static const struct slice forwarded = SLICE_INIT("X-FORWARDED");
+
+static bool has_word(struct slice text, struct slice word)
+{
+    while (text.n > 0)
+        if (slice_eq(slice_cut(&text, ' '), word))
+            return true;
+    return false;
+}
+
+void options_write_origin(enum options_origin origin, struct buf *out)
+{
+    if (origin != OPTIONS_OURS)
+        add(out, "", origin == OPTIONS_PROVEN ? proven : unproven);
+}
+
+enum options_origin options_read_origin(struct slice text)
+{
+    return has_word(text, unproven) ? OPTIONS_UNPROVEN
+           : has_word(text, proven) ? OPTIONS_PROVEN
+                                    : OPTIONS_OURS;
+}
+
+void options_write_forwarded(struct buf *out)
+{
+    add(out, "", forwarded);
+}
+
+bool options_is_forwarded(struct slice text)
+{
+    return has_word(text, forwarded);
+}

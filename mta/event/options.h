@@ -15,4 +15,16 @@ void options_write_recipient(const struct smtp_recipient *r, struct buf *out);
 void options_read_sender(struct slice text, struct smtp_sender *s);
 void options_read_recipient(struct slice text, struct smtp_recipient *r);
 
+/* What Waybill itself notes beside the client's words, in the same texts; no client can say it. */
+enum options_origin {
+    OPTIONS_OURS,     /* the client may relay */
+    OPTIONS_PROVEN,   /* a stranger, and SPF or DKIM prove its envelope sender */
+    OPTIONS_UNPROVEN, /* a stranger who may be anybody: it is never written to */
+};
+void options_write_origin(enum options_origin origin, struct buf *out); /* of the sender's text */
+enum options_origin options_read_origin(struct slice text);
+/* Of a recipient's text: it stands in the place of an address of ours, and is none itself. */
+void options_write_forwarded(struct buf *out);
+bool options_is_forwarded(struct slice text);
+
 #endif

@@ -36,9 +36,36 @@ static void parameters_survive_the_ledger(void **state)
     buf_finish(&text);
 }
 
+static void our_notes_stand_beside_them(void **state)
+{
+    const struct smtp_sender s = {.body = SMTP_BODY_8BITMIME,
+                                  .envelope_id = SLICE_INIT("X-FROM+3DPROVEN")};
+    const struct smtp_recipient r = {.origin = SLICE_INIT("rfc822;X-FORWARDED")};
+    struct smtp_sender s_again = {0};
+    struct buf text;
+    (void)state;
+
+    buf_init(&text, 1000);
+    for (int origin = OPTIONS_OURS; origin <= OPTIONS_UNPROVEN; origin++) {
+        buf_clear(&text);
+        options_write_sender(&s, &text);
+        options_write_origin((enum options_origin)origin, &text);
+        assert_int_equal(options_read_origin(buf_slice(&text)), origin);
+        options_read_sender(buf_slice(&text), &s_again);
+        assert_true(slice_eq(s_again.envelope_id, s.envelope_id));
+    }
+    buf_clear(&text);
+    options_write_recipient(&r, &text);
+    assert_false(options_is_forwarded(buf_slice(&text)));
+    options_write_forwarded(&text);
+    assert_true(options_is_forwarded(buf_slice(&text)));
+    buf_finish(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_survive_the_ledger)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_survive_the_ledger),
+                                       cmocka_unit_test(our_notes_stand_beside_them)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 """Do other programs accept what Waybill signs and seals?
 
     dkim_peers_test.py [--waybill PATH] [--only TOOL]
+    dkim_peers_test.py --sealed ZONE FILE...    the same about chains on messages that are there already
 
 Tools: dkimpy (python3-dkim), Mail::DKIM (libmail-dkim-perl), opendkim (opendkim-testmsg, in a network
 of its own with a small name server), mailauth (npm, put into a temporary folder). A tool that is
@@ -11,6 +12,8 @@ import argparse, json, os, pathlib, re, shutil, socket, struct, subprocess, sys,
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--waybill", default=os.environ.get("WAYBILL", pathlib.Path(__file__).parents[2] / "build/waybill"))
 ap.add_argument("--only")
+ap.add_argument("--sealed", metavar="ZONE", help="what keygen printed, for the chains on FILEs")
+ap.add_argument("files", nargs="*", type=pathlib.Path, metavar="FILE")
 INSIDE = len(sys.argv) > 3 and sys.argv[1] == "inside"  # see serve_and_run()
 args = None if INSIDE else ap.parse_args()
 
@@ -276,6 +279,9 @@ def main():
         return serve_and_run(sys.argv[2], sys.argv[3], sys.argv[4:])
     with tempfile.TemporaryDirectory(prefix="dkim-interop-") as name:
         folder = pathlib.Path(name)
+        if args.sealed:
+            failed, ran = run("seals", SEALS, args.files, records(pathlib.Path(args.sealed).read_bytes()), folder)
+            return 77 if ran == 0 else failed > 0
         signed, sealed = make_messages(folder)
         zone = records((folder / "zone").read_bytes())
         one = run("signatures", SIGNATURES, signed, zone, folder)

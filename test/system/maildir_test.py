@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Mail to a local domain lies in Maildirs, whole and once, also after kill -9; unknown users bounce."""
+"""Mail to a local domain lies in Maildirs, whole and once, also after kill -9; unknown users are refused."""
 import pathlib, sys, tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from waybill_test import *
@@ -35,8 +35,19 @@ with tempfile.TemporaryDirectory() as tmp:
                 assert head.startswith(b"Return-Path: <") and b"\nDelivered-To: " in head and b"\nReceived: from" in head, head
             assert not list((root / "local.test" / "ann" / "tmp").glob("*"))
             for bad in ("nobody", "file", "..", "a/../ann", ".ann"):
-                id = w.send(TEXT.format("bad"), to=[f'"{bad}"@local.test' if "." in bad else f"{bad}@local.test"])
-                wait_for(lambda: w.states(id) == ["bounced"], f"the bounce of {bad}")
+                with w.client() as c:
+                    c.ehlo(), c.mail("a@sender.test")
+                    code, reply = c.rcpt(f'"{bad}"@local.test' if "." in bad else f"{bad}@local.test")
+                assert code == 550 and reply.startswith(b"5.1.1"), (bad, code, reply)
+            # a mailbox that goes between RCPT and delivery: the mail bounces
+            (root / "local.test" / "dan").mkdir()
+            with w.client() as c:
+                c.ehlo(), c.mail("a@sender.test")
+                assert c.rcpt("dan@local.test")[0] == 250
+                (root / "local.test" / "dan").rmdir()
+                code, reply = c.data(TEXT.format("gone"))
+            id = reply.decode().split()[-1]
+            wait_for(lambda: w.states(id) == ["bounced"], "the bounce of dan")
             assert len(mails("ann")) == 1
             ids = [w.send(TEXT.format(f"m{n}"), to=["ann@local.test"]) for n in range(20)]
             w.kill("queue") if not one_process else None

@@ -42,6 +42,9 @@ with tempfile.TemporaryDirectory() as tmp:
         zone.write_text(ZONE + made.stdout.decode() + '_dmarc.signed.test. TXT "v=DMARC1; p=reject"\n')
         route = "".join(f'route "{d}.test" {{ via = {{ "127.0.0.1:{sink.port}" }} tls = none local = yes unproven = {how} }}\n'
                         for d, how in (("local", "obey"), ("tagging", "tag"), ("easy", "accept")))
+        maildir = pathlib.Path(tmp, f"files-{one_process}/b")
+        maildir.mkdir(parents=True)
+        route += f'route "files.test" {{ via = {{ "maildir:{maildir.parent}/%u" }} local = yes }}\n'
         with Waybill(settings=f'relay_networks = {{ "192.0.2.0/24" }}\ndns = "zone:{zone}"\n'
                      f'key stolen {{ domain = "bad.test" selector = "s" file = "{signing}" }}',
                      route=route, one_process=one_process) as w:
@@ -85,6 +88,17 @@ with tempfile.TemporaryDirectory() as tmp:
             _, _, got = take("unsure.test", extra=forged)
             assert got.count(b"Authentication-Results: waybill.test") == 1 and b"dmarc=pass" not in got, got
             assert b"Authentication-Results: other.test; spf=pass" in got, got
+
+            # one Return-Path, and that is the business of whoever delivers finally: LMTP and SMTP get none
+            _, _, got = take("good.test", extra="Return-Path: <forged@bad.test>\r\nreturn-path: <forged@bad.test>\r\n")
+            assert b"eturn-" not in got and b"forged@" not in got, got
+            before = set((maildir / "new").glob("*"))
+            assert give(w.port, "a@good.test", "b@files.test", mail("good.test", "Return-Path: <forged@bad.test>\r\n"))[0] == 250
+            (path,) = wait_for(lambda: set((maildir / "new").glob("*")) - before, "the Maildir")
+            got = path.read_bytes()
+            assert got.startswith(b"Return-Path: <a@good.test>\nDelivered-To: b@files.test\nReceived: from"), got
+            assert got.count(b"Return-Path:") == 1 and b"forged" not in got, got
+            assert got.count(b"\nReceived-SPF: pass") == 1 and got.count(b"\nAuthentication-Results: waybill.test;") == 1, got
 
             code, _, got = take("slow.test")
             assert code == 250 and b"spf=temperror" in got, (code, got)

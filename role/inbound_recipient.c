@@ -1,0 +1,172 @@
+/* Recipients: who exists here, and who takes the place of an address of ours. */
+#include "lib/addr/path.h"
+#include "mta/event/options.h"
+#include "role/inbound_in.h"
+#include "role/recipients.h"
+
+#define ADDRESS_ROOM 512
+
+static bool is_maildir(const struct conf_route *route)
+{
+    return route->via.count == 1 && slice_starts(slice_of(route->via.items[0]), SLICE("maildir:"));
+}
+
+/* --- those who exist --- */
+
+/* RFC 5321 4.5.1 wants somebody to read what postmaster gets; it is only taken where that is so. */
+static void warn_of_postmaster(struct inbound *in, const struct conf_route *route)
+{
+    char room[ADDRESS_ROOM];
+    struct buf address = {.p = room, .cap = sizeof room, .max = sizeof room};
+
+    buf_printf(&address, "postmaster@%s", route->title);
+    if (recipient_find(in, buf_slice(&address)) == RECIPIENT_UNKNOWN)
+        log_warn(in->env.log, "inbound.no_postmaster", LOG_TEXT("address", buf_slice(&address)),
+                 LOG_STRING("why", "neither recipients_file nor forwards_file has it"));
+}
+
+int recipient_open(struct inbound *in, struct err *e)
+{
+    in->recipients = mem_alloc((in->conf->route_count + 1) * sizeof *in->recipients);
+    for (size_t i = 0; i < in->conf->route_count; i++) {
+        const struct conf_route *route = &in->conf->routes[i];
+        struct listed *l = &in->recipients[in->recipients_n];
+
+        if (!route->local || route->recipients_file[0] == '\0')
+            continue;
+        l->list = recipients_load(route->recipients_file, e);
+        if (l->list == NULL)
+            return -1;
+        l->domain = mem_string(route->title);
+        in->recipients_n++;
+        warn_of_postmaster(in, route);
+    }
+    return 0;
+}
+
+void recipient_close(struct inbound *in)
+{
+    for (size_t i = 0; i < in->recipients_n; i++) {
+        recipients_destroy(&in->recipients[i].list);
+        free(in->recipients[i].domain);
+    }
+    free(in->recipients);
+    in->recipients = NULL;
+    in->recipients_n = 0;
+}
+
+static const struct recipients *list_of(const struct inbound *in, const struct conf_route *route)
+{
+    for (size_t i = 0; i < in->recipients_n; i++)
+        if (slice_eq_nocase(slice_of(in->recipients[i].domain), slice_of(route->title)))
+            return in->recipients[i].list;
+    return NULL;
+}
+
+enum recipient_place recipient_find(const struct inbound *in, struct slice address)
+{
+    const struct conf_route *route = proof_local_route(in, address);
+    const struct recipients *list;
+    char room[ADDRESS_ROOM];
+    struct buf out = {.p = room, .cap = sizeof room, .max = sizeof room};
+    struct slice untagged = recipient_untagged(address, in->conf->recipient_delimiter, &out);
+
+    if (route == NULL || forwards_find(in->forwards, address, untagged).n > 0)
+        return RECIPIENT_HERE;
+    if (is_maildir(route))
+        return RECIPIENT_ASK;
+    list = list_of(in, route);
+    if (list == NULL || recipients_have(list, address) ||
+        (untagged.n > 0 && recipients_have(list, untagged)))
+        return RECIPIENT_HERE;
+    return RECIPIENT_UNKNOWN;
+}
+
+/* A recipient that is refused because it does not exist. Who tries many is looking for addresses.
+ */
+struct smtp_reply recipient_unknown(struct client *c)
+{
+    if (!c->may_relay && ++c->unknown_recipients > (uint64_t)c->inbound->conf->bad_commands_max)
+        return (struct smtp_reply){421, "4.7.0", "Too many unknown recipients, closing"};
+    return (struct smtp_reply){550, "5.1.1", "There is no such mailbox here"};
+}
+
+/* --- the envelope --- */
+
+/* "postmaster" without a domain (RFC 5321 4.5.1) is that of the first local domain. */
+struct slice recipient_address(struct client *c, const struct smtp_recipient *r)
+{
+    const struct conf *conf = c->inbound->conf;
+
+    if (slice_find_last(r->path, '@') != SLICE_NONE)
+        return r->path;
+    for (size_t i = 0; i < conf->route_count; i++)
+        if (conf->routes[i].local && strcmp(conf->routes[i].title, "*") != 0)
+            return arena_printf(c->envelope, "postmaster@%s", conf->routes[i].title);
+    return SLICE("");
+}
+
+static bool add(struct client *c, struct slice address, struct slice options)
+{
+    struct msg_envelope_recipient *to;
+
+    c->envelope_bytes += address.n + options.n + 16;
+    if (c->envelope_bytes > ENVELOPE_MAX_BYTES)
+        return false;
+    if (c->recipient_n == c->recipient_cap) {
+        c->recipient_cap = c->recipient_cap == 0 ? 4 : c->recipient_cap * 2;
+        c->recipients = mem_resize(c->recipients, c->recipient_cap * sizeof *c->recipients);
+    }
+    to = &c->recipients[c->recipient_n++];
+    *to = (struct msg_envelope_recipient){.n = (uint32_t)c->recipient_n};
+    to->address = arena_copy(c->envelope, address);
+    to->options = arena_copy(c->envelope, options);
+    return true;
+}
+
+/* One of those that take the place of an address of ours. */
+static bool add_target(struct client *c, struct slice address, struct slice target,
+                       struct buf *options)
+{
+    size_t before = options->n;
+    bool added;
+
+    if (proof_is_local(c->inbound, target))
+        return add(c, target, buf_slice(options));
+    options_write_forwarded(options);
+    added = add(c, target, buf_slice(options));
+    options->n = before;
+    if (added && c->forward_domain.n == 0)
+        c->forward_domain =
+            arena_copy(c->envelope, slice_from(address, slice_find_last(address, '@') + 1));
+    return added;
+}
+
+struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *r,
+                                 struct slice other)
+{
+    char options_room[1024], room[ADDRESS_ROOM];
+    struct buf options = {
+        .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
+    struct buf out = {.p = room, .cap = sizeof room, .max = sizeof room};
+    struct slice address = recipient_address(c, r), targets = other;
+    size_t before = c->recipient_n;
+    bool all = true;
+
+    options_write_recipient(r, &options);
+    proof_note_recipient(c, address);
+    if (other.n == 0 && proof_is_local(c->inbound, address))
+        targets =
+            forwards_find(c->inbound->forwards, address,
+                          recipient_untagged(address, c->inbound->conf->recipient_delimiter, &out));
+    if (targets.n == 0) {
+        all = add(c, address, buf_slice(&options));
+        c->is_return = return_is_one(c, address);
+    }
+    while (all && targets.n > 0)
+        all = add_target(c, address, slice_cut(&targets, ' '), &options);
+    if (all)
+        return (struct smtp_reply){250, "2.1.5", "Ok"};
+    c->recipient_n = before; /* all of them or none */
+    return (struct smtp_reply){452, "4.5.3", "Too many recipients for one message"};
+}
