@@ -250,6 +250,7 @@ static void on_report(void *ctx, struct deliver_job *deliver, const struct deliv
     m.ip = slice_of(report->ip);
     m.state = slice_of(report->state);
     m.site_down = report->site_down;
+    m.reports = report->talk != NULL && smtp_client_capabilities(report->talk)->dsn;
     m.groups = groups;
     bool give_back = o->stopping && report->session == NULL; /* it was not tried */
     m.groups_n = groups == NULL || give_back ? 0 : make_groups(o, job, report, groups);

@@ -533,8 +533,13 @@ static int clear_recipient(struct queue *q, const struct loaded *l,
 /* The stream's policy is for our own clients. A stranger's server handed its sender's mail over and
  * cannot know more, so the sender is told (RFC 5321 6.1) unless it may be forged. */
 static bool wants_report(const struct queue *q, const struct loaded *l,
-                         const struct ledger_recipient *to, struct smtp_recipient *asked_out)
+                         const struct ledger_recipient *to, enum dsn_action action,
+                         struct smtp_recipient *asked_out)
 {
+    static const unsigned wishes[] = {[DSN_FAILED] = SMTP_NOTIFY_FAILURE,
+                                      [DSN_DELAYED] = SMTP_NOTIFY_DELAY,
+                                      [DSN_DELIVERED] = SMTP_NOTIFY_SUCCESS,
+                                      [DSN_RELAYED] = SMTP_NOTIFY_SUCCESS};
     const struct conf_stream *s = conf_find_stream(q->conf, l->message.stream);
     unsigned policy = s == NULL ? CONF_FAILURES_ASKED : s->failures;
     enum options_origin origin = options_read_origin(l->message.options);
@@ -543,10 +548,12 @@ static bool wants_report(const struct queue *q, const struct loaded *l,
     options_read_recipient(to->options, asked_out);
     if (policy == CONF_FAILURES_EVENTS || origin == OPTIONS_UNPROVEN)
         return false;
-    return dsn_is_wanted(
-        l->message.sender, asked_out->notify != 0 && (asked_out->notify & SMTP_NOTIFY_FAILURE) == 0,
-        (asked_out->notify & SMTP_NOTIFY_FAILURE) != 0,
-        (policy == CONF_FAILURES_MAIL || origin == OPTIONS_PROVEN) && asked_out->notify == 0);
+    bool asks = (asked_out->notify & wishes[action]) != 0;
+    bool unasked = (action == DSN_FAILED || action == DSN_DELAYED) && policy == CONF_FAILURES_MAIL;
+
+    unasked = unasked || (action == DSN_FAILED && origin == OPTIONS_PROVEN);
+    return dsn_is_wanted(l->message.sender, asked_out->notify != 0 && !asks, asks,
+                         unasked && asked_out->notify == 0);
 }
 
 static struct slice header_of(struct queue *q, const struct loaded *l)
@@ -579,7 +586,7 @@ static int send_report(struct queue *q, const struct dsn *d, struct id id, const
                          .options = dsn_is_utf8(d) ? SLICE("BODY=8BITMIME SMTPUTF8")
                                                    : SLICE("BODY=8BITMIME"),
                          .author = arena_printf(q->arena, "MAILER-DAEMON@%s", q->conf->hostname),
-                         .subject = SLICE("Undelivered mail")};
+                         .subject = slice_of(dsn_subject(d->recipients[0].action))};
     struct buf head, body;
 
     buf_init(&head, 65536);
@@ -593,9 +600,23 @@ static int send_report(struct queue *q, const struct dsn *d, struct id id, const
     return result;
 }
 
-/* One mail to the sender about all recipients of these results that failed for good. */
-static int report_failures(struct queue *q, const struct loaded *l,
-                           const struct ledger_result *results, size_t n, struct err *e)
+static bool is_about(const struct ledger_result *r, enum dsn_action action)
+{
+    switch (action) {
+    case DSN_FAILED:
+        return r->kind == LEDGER_EV_BOUNCED || r->kind == LEDGER_EV_EXPIRED;
+    case DSN_DELAYED:
+        return r->kind == LEDGER_EV_DEFERRED;
+    case DSN_DELIVERED:
+    case DSN_RELAYED:
+        return r->kind == LEDGER_EV_DELIVERED;
+    }
+    return false;
+}
+
+/* One mail to the sender about all recipients of these results to whom `action` applies. */
+static int report(struct queue *q, const struct loaded *l, const struct ledger_result *results,
+                  size_t n, enum dsn_action action, struct err *e)
 {
     struct dsn_recipient *list = arena_array(q->arena, l->n + 1, sizeof *list);
     char id[ID_TEXT_N + 1], original[ID_TEXT_N + 1];
@@ -604,21 +625,22 @@ static int report_failures(struct queue *q, const struct loaded *l,
 
     for (size_t i = 0; list != NULL && i < n; i++) {
         const struct ledger_result *r = &results[i];
-        if (r->kind != LEDGER_EV_BOUNCED && r->kind != LEDGER_EV_EXPIRED)
+        if (!is_about(r, action))
             continue;
         for (size_t k = 0; k < r->recipients.n; k++)
             for (uint32_t j = r->recipients.p[k].first; j <= r->recipients.p[k].last; j++) {
                 const struct ledger_recipient *to = recipient_of(l, j);
                 struct smtp_recipient options;
-                if (to == NULL || count == l->n || !wants_report(q, l, to, &options))
+                if (to == NULL || count == l->n || !wants_report(q, l, to, action, &options))
                     continue;
-                list[count++] = (struct dsn_recipient){.address = to->address,
-                                                       .origin = options.origin,
-                                                       .action = DSN_FAILED,
-                                                       .status = r->enhanced,
-                                                       .reply_code = r->reply_code,
-                                                       .diagnostic = r->text,
-                                                       .remote_mta = r->host};
+                list[count++] =
+                    (struct dsn_recipient){.address = to->address,
+                                           .origin = options.origin,
+                                           .action = action,
+                                           .status = r->enhanced,
+                                           .reply_code = r->reply_code,
+                                           .diagnostic = r->text,
+                                           .remote_mta = r->ip.n > 0 ? r->host : SLICE("")};
             }
     }
     if (count == 0)
@@ -627,35 +649,71 @@ static int report_failures(struct queue *q, const struct loaded *l,
     id_encode(report_id, id);
     id_encode(l->message.id, original);
     options_read_sender(l->message.options, &asked);
-    const struct dsn d = {.hostname = slice_of(q->conf->hostname),
-                          .to = l->message.sender,
-                          .id = slice_of(id),
-                          .original_id = slice_of(original),
-                          .envelope_id = asked.envelope_id,
-                          .subject = l->message.subject,
-                          .header = header_of(q, l),
-                          .arrival_s = l->message.received_ms / 1000,
-                          .now_s = loop_unix_ms(q->env.loop) / 1000,
-                          .recipients = list,
-                          .count = count};
+    const struct dsn d = {
+        .hostname = slice_of(q->conf->hostname),
+        .to = l->message.sender,
+        .id = slice_of(id),
+        .original_id = slice_of(original),
+        .envelope_id = asked.envelope_id,
+        .subject = l->message.subject,
+        .header = header_of(q, l),
+        .arrival_s = l->message.received_ms / 1000,
+        .now_s = loop_unix_ms(q->env.loop) / 1000,
+        .retry_until_s = (l->message.received_ms + queue_expiry_of(q, l->message.stream)) / 1000,
+        .recipients = list,
+        .count = count};
     return send_report(q, &d, report_id, l, e);
+}
+
+/* The first attempt that ends after `delay_report` is the one to tell of. */
+static int is_late(struct queue *q, const struct ledger_unit *work, bool *late_out, struct err *e)
+{
+    int64_t from_ms = work->received_ms + q->conf->delay_report_ms, touched_ms;
+
+    *late_out = false;
+    if (q->conf->delay_report_ms == 0 || loop_unix_ms(q->env.loop) < from_ms)
+        return 0;
+    if (ledger_unit_touched(q->ledger, work, &touched_ms, e) < 0)
+        return -1;
+    *late_out = touched_ms < from_ms;
+    return 0;
+}
+
+static int report_all(struct queue *q, const struct loaded *l, const struct ledger_result *results,
+                      size_t n, enum queue_success success, struct err *e)
+{
+    bool late;
+
+    if (report(q, l, results, n, DSN_FAILED, e) < 0 || is_late(q, l->work, &late, e) < 0 ||
+        (late && report(q, l, results, n, DSN_DELAYED, e) < 0))
+        return -1;
+    switch (success) {
+    case QUEUE_SUCCESS_UNSAID:
+        break;
+    case QUEUE_SUCCESS_RELAYED:
+        return report(q, l, results, n, DSN_RELAYED, e);
+    case QUEUE_SUCCESS_DELIVERED:
+        return report(q, l, results, n, DSN_DELIVERED, e);
+    }
+    return 0;
 }
 
 /* --- the whole --- */
 
 int queue_bounce_results(struct queue *q, const struct ledger_unit *work,
-                         struct ledger_result *results, size_t n, struct err *e)
+                         struct ledger_result *results, size_t n, enum queue_success success,
+                         struct err *e)
 {
     struct loaded l = {.work = work};
-    bool failed = false, cleared = false;
+    bool failed = false, delivered = false, cleared;
 
     for (size_t i = 0; i < n; i++) {
         failed = failed || results[i].kind == LEDGER_EV_BOUNCED ||
                  results[i].kind == LEDGER_EV_EXPIRED || results[i].kind == LEDGER_EV_DEFERRED;
-        cleared = cleared || results[i].kind == LEDGER_EV_DELIVERED;
+        delivered = delivered || results[i].kind == LEDGER_EV_DELIVERED;
     }
-    cleared = cleared && ledger_has_failures(q->ledger);
-    if (!failed && !cleared)
+    cleared = delivered && ledger_has_failures(q->ledger);
+    if (!failed && !cleared && (!delivered || success == QUEUE_SUCCESS_UNSAID))
         return 0;
     if (ledger_load_unit(q->ledger, work, q->arena, &l.message, &l.recipients, &l.n, e) < 0)
         return -1;
@@ -678,7 +736,7 @@ int queue_bounce_results(struct queue *q, const struct ledger_unit *work,
             each_recipient(q, &l, r, fail_recipient, &verdict, e) < 0)
             return -1;
     }
-    return report_failures(q, &l, results, n, e);
+    return report_all(q, &l, results, n, success, e);
 }
 
 /* --- commands --- */

@@ -59,8 +59,10 @@ struct job {
     unsigned link;
     struct list maildir; /* among those that wait for queue_maildir.c */
     bool is_maildir;
-    bool dot_granted; /* since then, no outcome means `unknown` */
-    bool settled;     /* its outcome is in the open group: a second one is too late */
+    bool dot_granted;   /* since then, no outcome means `unknown` */
+    bool wants_success; /* some recipient may have NOTIFY=SUCCESS (RFC 3461) */
+    bool is_lmtp;       /* so delivery is final, and ours to report */
+    bool settled;       /* its outcome is in the open group: a second one is too late */
     uint64_t segment;
     struct slice frame; /* the deliver message, encoded; its first 8 bytes are the attempt */
     size_t site_n;
@@ -142,6 +144,7 @@ void queue_take_dot(struct queue *q, struct queue_link *from, struct slice paylo
 /* `payload` is an encoded outcome. False: it could not be written now, keep it. */
 void queue_take_outcome(struct queue *q, struct slice payload);
 void queue_lost_outbound(struct queue *q, unsigned link);
+int64_t queue_expiry_of(const struct queue *q, struct slice stream);
 struct slice queue_site_of(struct queue *q, struct slice domain, struct buf *scratch);
 uint32_t queue_site_number(struct queue *q, struct slice site, struct err *e);
 struct ledger_verdict queue_judge_dangling(void *ctx, const struct ledger_dangling *d);
@@ -165,9 +168,16 @@ bool queue_signs_return_path(const struct queue *q, struct slice stream, struct 
 /* The reverse path for recipient `n`: its bounce address (in `out`), or the message's own. */
 struct slice queue_return_path(struct queue *q, const struct ledger_message *message, uint32_t n,
                                struct buf *out);
+/* What success means to those who asked for a report of it. */
+enum queue_success {
+    QUEUE_SUCCESS_UNSAID,    /* nobody asked, or the next hop reports itself */
+    QUEUE_SUCCESS_RELAYED,   /* to a next hop that will not report */
+    QUEUE_SUCCESS_DELIVERED, /* finally */
+};
 /* Before results are written: fills in their categories, counts failures, suppresses, reports. */
 MUST_USE int queue_bounce_results(struct queue *q, const struct ledger_unit *work,
-                                  struct ledger_result *results, size_t n, struct err *e);
+                                  struct ledger_result *results, size_t n,
+                                  enum queue_success success, struct err *e);
 MUST_USE int queue_find_suppression(struct queue *q, struct slice address, struct slice stream,
                                     bool *found_out, struct ledger_suppression *out, struct err *e);
 MUST_USE int queue_suppress(struct queue *q, const struct ledger_suppression *s, struct err *e);

@@ -79,6 +79,9 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                 .n = k, .address = recipients[at].address, .options = recipients[at].options};
         }
     assert(filled == count);
+    for (size_t i = 0; i < count && !job->wants_success; i++)
+        job->wants_success = slice_search(list[i].options, SLICE("SUCCESS")) != SLICE_NONE;
+    job->is_lmtp = route != NULL && route->protocol == CONF_PROTOCOL_LMTP;
     job->work = work;
     job->segment = message->place.segment;
     job->site_n = site.n;
@@ -94,7 +97,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
         .site = site,
         .domain = slice_starts(site, SLICE(CONF_ROUTE_SITE)) ? SLICE("") : site,
         .next_hops = buf_slice(&hops),
-        .lmtp = route != NULL && route->protocol == CONF_PROTOCOL_LMTP,
+        .lmtp = job->is_lmtp,
         .connections = (uint16_t)connections_of(q, site),
         /* What is delivered finally keeps the return path that it came with. */
         .sender = route != NULL && route->local ? message->sender
@@ -214,7 +217,7 @@ static void drop(void *ctx, struct schedule_unit *unit)
     queue_free_job(&job);
 }
 
-static int64_t expiry_of(const struct queue *q, struct slice stream)
+int64_t queue_expiry_of(const struct queue *q, struct slice stream)
 {
     const struct conf_stream *s = conf_find_stream(q->conf, stream);
 
@@ -233,11 +236,11 @@ static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_
     };
     struct err e;
 
-    if (now_ms - work->received_ms < expiry_of(q, work->stream))
+    if (now_ms - work->received_ms < queue_expiry_of(q, work->stream))
         return false;
     queue_open_group(q);
     arena_reset(q->arena);
-    if (queue_bounce_results(q, work, &result, 1, &e) < 0 ||
+    if (queue_bounce_results(q, work, &result, 1, QUEUE_SUCCESS_UNSAID, &e) < 0 ||
         ledger_outcome(q->ledger, work, &result, 1, LEDGER_NEVER, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.expire", LOG_ERR(&e));
         q->spoiled = true;
@@ -358,7 +361,7 @@ static struct ledger_result judge(struct queue *q, const struct ledger_unit *wor
                                   const struct msg_outcome *m, const struct msg_outcome_group *g,
                                   struct ranges recipients, int64_t now_ms)
 {
-    bool expired = now_ms - work->received_ms >= expiry_of(q, work->stream);
+    bool expired = now_ms - work->received_ms >= queue_expiry_of(q, work->stream);
     struct ledger_result r = {
         .recipients = recipients,
         .host = m->host,
@@ -463,6 +466,13 @@ static size_t read_results(struct queue *q, const struct job *job, const struct 
     return m->groups_n;
 }
 
+static enum queue_success success_of(const struct job *job, const struct msg_outcome *m)
+{
+    if (!job->wants_success || m->reports)
+        return QUEUE_SUCCESS_UNSAID;
+    return job->is_lmtp || job->is_maildir ? QUEUE_SUCCESS_DELIVERED : QUEUE_SUCCESS_RELAYED;
+}
+
 static void write_outcome(struct queue *q, struct job *job, const struct msg_outcome *m)
 {
     struct ledger_result *results = arena_array(q->arena, m->groups_n, sizeof *results);
@@ -477,7 +487,7 @@ static void write_outcome(struct queue *q, struct job *job, const struct msg_out
     n = read_results(q, job, m, results, ranges, &left);
     if (left)
         due_ms = next_due(q, job->work, now_ms);
-    if (n == 0 || queue_bounce_results(q, job->work, results, n, &e) < 0 ||
+    if (n == 0 || queue_bounce_results(q, job->work, results, n, success_of(job, m), &e) < 0 ||
         ledger_outcome(q->ledger, job->work, results, n, due_ms, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.outcome", LOG_ERR(&e));
         q->spoiled = true;

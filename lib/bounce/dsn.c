@@ -1,6 +1,7 @@
 #include "lib/bounce/dsn.h"
 
 #include "base/ascii.h"
+#include "base/ip.h"
 #include "lib/message/date.h"
 
 #define WORDS_MAX 900 /* of a diagnostic; a line has at most 998 octets (RFC 5322 2.1.1) */
@@ -26,6 +27,11 @@ bool dsn_is_wanted(struct slice sender, bool says_never, bool says_failure, bool
         if (slice_starts_nocase(sender, slice_of(daemons[i])))
             return false;
     return says_failure || unasked;
+}
+
+const char *dsn_subject(enum dsn_action action)
+{
+    return kinds[action].subject;
 }
 
 static bool is_ascii(struct slice s)
@@ -129,6 +135,20 @@ static void append_date(struct buf *out, const char *name, int64_t unix_s)
     buf_append_text(out, "\r\n");
 }
 
+/* A host's name, or its address as a literal (RFC 5321 4.1.3). */
+static void append_mta(struct buf *out, struct slice host, bool utf8)
+{
+    struct ip_address ip;
+    char literal[IP_TEXT_MAX + sizeof "[IPv6:]"], text[IP_TEXT_MAX];
+
+    if (ip_address_parse(host, &ip)) {
+        (void)ip_address_format(&ip, text);
+        (void)snprintf(literal, sizeof literal, "[%s%s]", ip.family == IP_V6 ? "IPv6:" : "", text);
+        host = slice_of(literal);
+    }
+    append_field(out, "Remote-MTA: dns; ", host, utf8);
+}
+
 static void append_recipient(const struct dsn *d, const struct dsn_recipient *r, struct buf *out,
                              bool utf8)
 {
@@ -144,7 +164,7 @@ static void append_recipient(const struct dsn *d, const struct dsn_recipient *r,
     buf_printf(out, "Action: %s\r\n", kinds[r->action].action);
     append_field(out, "Status: ", r->status.n > 0 ? r->status : slice_of(kinds[r->action].status),
                  false);
-    append_field(out, "Remote-MTA: dns; ", r->remote_mta, utf8);
+    append_mta(out, r->remote_mta, utf8);
     if (r->diagnostic.n > 0 || r->reply_code > 0) {
         buf_append_text(out, r->reply_code > 0 ? "Diagnostic-Code: smtp; "
                                                : "Diagnostic-Code: x-waybill; ");

@@ -40,6 +40,9 @@ struct dsn {
  * sender, a daemon and NOTIFY=NEVER are never answered (RFC 3461 4.1, RFC 3834 2). */
 bool dsn_is_wanted(struct slice sender, bool says_never, bool says_failure, bool unasked);
 
+/* The Subject of a report. */
+const char *dsn_subject(enum dsn_action action);
+
 /* Some address is not ASCII: the report is of RFC 6533's kind, and needs SMTPUTF8 to travel. */
 bool dsn_is_utf8(const struct dsn *d);
 

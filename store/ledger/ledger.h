@@ -219,6 +219,9 @@ MUST_USE int ledger_load_unit(struct ledger *l, const struct ledger_unit *unit, 
                               struct ledger_message *message_out,
                               const struct ledger_recipient **recipients_out, size_t *n_out,
                               struct err *e);
+/* When the newest event in the life of a taken unit happened: the attempt before, or its start. */
+MUST_USE int ledger_unit_touched(struct ledger *l, const struct ledger_unit *unit,
+                                 int64_t *time_ms_out, struct err *e);
 /* Nothing came of it, nothing was sent: due as before. */
 void ledger_give_back(struct ledger *l, const struct ledger_unit *unit);
 

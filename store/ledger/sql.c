@@ -75,6 +75,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_LAST_MESSAGE] = "SELECT id, low FROM message ORDER BY id DESC LIMIT 1",
     [SQL_LAST_RECIPIENT] = "SELECT max(id) FROM recipient",
     [SQL_LAST_EVENT] = "SELECT max(seq) FROM event",
+    [SQL_EVENT_TIME] = "SELECT time FROM event WHERE seq = ?",
     [SQL_COUNT_WORK] = "SELECT count(*) FROM work",
     [SQL_ALL_SEGMENTS] = "SELECT id, total, live, live_count, last, low_id, high_id"
                          " FROM segment ORDER BY id",

@@ -231,6 +231,21 @@ const struct ledger_unit *ledger_find_unit(const struct ledger *l, struct id id,
     return u != NULL && u->face.id.lo == id.lo && !u->consumed ? &u->face : NULL;
 }
 
+int ledger_unit_touched(struct ledger *l, const struct ledger_unit *unit, int64_t *time_ms_out,
+                        struct err *e)
+{
+    const struct unit *u = unit_find(l, unit->id.hi, unit->part);
+    struct db *db = &l->db;
+
+    *time_ms_out = unit->received_ms; /* when retention has taken that event */
+    db_bind(db, SQL_EVENT_TIME, "i", u != NULL ? u->event : 0);
+    enum db_answer answer = db_step(db, SQL_EVENT_TIME, e);
+    if (answer == DB_ROW)
+        *time_ms_out = db_int(db, SQL_EVENT_TIME, 0);
+    db_reset(db, SQL_EVENT_TIME);
+    return answer == DB_FAILED ? -1 : 0;
+}
+
 void ledger_give_back(struct ledger *l, const struct ledger_unit *unit)
 {
     struct unit *u = unit_find(l, unit->id.hi, unit->part);

@@ -58,8 +58,8 @@ with tempfile.TemporaryDirectory() as tmp:
             about, recipients = fields(report)
             assert about["Original-Envelope-Id"] == "QQ+314" and about["X-Waybill-ID"] == one, about
             assert [(r["Action"], r["Final-Recipient"], r["Original-Recipient"]) for r in recipients] == [
-                ("relayed", "rfc822; b@plain.test", "rfc822; B@first.test")], recipients
-            assert recipients[0]["Status"].startswith("2."), recipients
+                ("relayed", "rfc822; b@plain.test", "rfc822;B@first.test")], recipients
+            assert recipients[0]["Status"].startswith("2.") and recipients[0]["Remote-MTA"] == "dns; [127.0.0.1]", recipients
             assert b"Subject: Relayed mail" in report and b"X-Sink-From: <>" in report, report
             read = read_back(report, tmp)
             assert read["event"] == "relayed" and read["original"]["message_id"] == "<relayed@sender.test>", read
