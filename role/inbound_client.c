@@ -22,7 +22,7 @@ static void forget_envelope(struct client *c)
     c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
     c->sender_path = c->forward_domain = SLICE("");
     c->sender = (struct smtp_sender){0};
-    c->is_return = false;
+    c->is_return = c->is_single = false;
     c->unproven = CONF_UNPROVEN_OBEY;
 }
 

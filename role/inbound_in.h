@@ -110,6 +110,7 @@ struct client {
     unsigned lines;              /* of commands, until then */
     uint64_t check;              /* the queue is asked about the recipient; 0: not */
     bool is_return;              /* the recipient is a bounce address */
+    bool is_single;              /* it stood for another address: nobody else is taken beside it */
     unsigned unproven;           /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
     uint64_t unknown_recipients; /* that it asked for */
     bool may_relay, waits_for_queue, in_on_bytes;
@@ -200,7 +201,7 @@ void message_refused(struct message *m, unsigned code, const char *enhanced, con
 
 MUST_USE int proof_open(struct inbound *in, struct err *e);
 void proof_close(struct inbound *in);
-bool proof_is_on(const struct inbound *in); /* there is a local domain */
+bool proof_is_on(const struct inbound *in); /* strangers may write here */
 bool proof_is_local(const struct inbound *in, struct slice address);
 const struct conf_route *proof_local_route(const struct inbound *in, struct slice address);
 void proof_note_recipient(struct client *c, struct slice address);

@@ -154,6 +154,10 @@ struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *
     bool all = true;
 
     options_write_recipient(r, &options);
+    if (other.n > 0) { /* SRS, with its hash for a proof: a bounce need not have any other */
+        c->is_single = true;
+        c->unproven = CONF_UNPROVEN_ACCEPT;
+    }
     proof_note_recipient(c, address);
     if (other.n == 0 && proof_is_local(c->inbound, address))
         targets =

@@ -1,4 +1,5 @@
 /* Mail to bounce addresses: who may send it, what it says. And: who is suppressed? */
+#include "lib/addr/srs.h"
 #include "lib/addr/verp.h"
 #include "lib/bounce/report.h"
 #include "role/bounce_rules.h"
@@ -145,7 +146,14 @@ enum return_answer return_check(struct client *c, struct slice address,
             550, "5.7.1", "Relaying denied: log in first, or send from an allowed network"};
         return RETURN_REPLY;
     }
-    if (c->recipient_n > 0 && (is_return || c->is_return)) {
+    if (is_return && srs_is_one(address) && c->sender_path.n > 0) {
+        /* A return path gets bounces and auto-replies, and those have the null sender (RFC
+         * 5321 4.5.5, RFC 3834 3.3). All else would make whoever knows one a relay to its first
+         * sender. */
+        *reply_out = (struct smtp_reply){550, "5.7.1", "This address takes bounces only"};
+        return RETURN_REPLY;
+    }
+    if (c->recipient_n > 0 && (is_return || c->is_return || c->is_single)) {
         *reply_out = (struct smtp_reply){452, "4.5.3", "One bounce address at a time"};
         return RETURN_REPLY;
     }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lib/addr/srs.h"
 #include "lib/addr/verp.h"
 #include "lib/bounce/classify.h"
 #include "lib/bounce/dsn.h"
@@ -216,6 +217,14 @@ static int count_failure(struct queue *q, const struct failure *f, struct err *e
 
 /* --- bounce addresses --- */
 
+static bool is_local(const struct queue *q, struct slice address)
+{
+    const struct conf_route *route =
+        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
+
+    return route != NULL && route->local;
+}
+
 static bool is_signed(const struct queue *q, struct slice stream, struct slice sender)
 {
     const struct conf_stream *s = conf_find_stream(q->conf, stream);
@@ -224,18 +233,41 @@ static bool is_signed(const struct queue *q, struct slice stream, struct slice s
            s->return_path == CONF_RETURN_PATH_SIGNED;
 }
 
-bool queue_signs_return_path(const struct queue *q, struct slice stream, struct slice sender)
+/* What takes the place of an address of ours has a setting of its own: without a path of ours SPF
+ * fails at the next host, whatever the stream's mail leaves with. */
+static unsigned forward_path(const struct queue *q, struct slice sender)
 {
-    return is_signed(q, stream, sender);
+    return q->conf->return_path_domain[0] == '\0' || sender.n == 0 ? CONF_FORWARD_ORIGINAL
+                                                                   : q->conf->forward_return_path;
 }
 
-struct slice queue_return_path(struct queue *q, const struct ledger_message *message, uint32_t n,
-                               struct buf *out)
+bool queue_parts_recipients(const struct queue *q, const struct msg_submit *m)
+{
+    if (is_signed(q, m->stream, m->sender))
+        return true;
+    for (size_t i = 0; i < m->recipients_n; i++)
+        if (options_is_forwarded(m->recipients[i].options))
+            return forward_path(q, m->sender) != CONF_FORWARD_ORIGINAL;
+    return false;
+}
+
+struct slice queue_return_path(struct queue *q, const struct ledger_message *message,
+                               const struct msg_envelope_recipient *to, struct buf *out)
 {
     int64_t end_ms = message->received_ms + q->conf->return_path_valid_ms;
-    const struct verp v = {.id = message->id, .n = n, .expires_day = end_ms / DAY_MS};
+    const struct verp v = {.id = message->id, .n = to->n, .expires_day = end_ms / DAY_MS};
+    bool forwarded = options_is_forwarded(to->options);
+    unsigned path = forward_path(q, message->sender);
 
-    if (!is_signed(q, message->stream, message->sender) || n > VERP_RECIPIENT_MAX)
+    if (forwarded ? path == CONF_FORWARD_ORIGINAL : !is_signed(q, message->stream, message->sender))
+        return message->sender;
+    if (forwarded && path == CONF_FORWARD_SRS) {
+        if (is_local(q, message->sender))
+            return message->sender; /* SPF of our own domain is ours to get right */
+        if (queue_srs_path(q, message, out))
+            return buf_slice(out);
+    }
+    if (to->n > VERP_RECIPIENT_MAX)
         return message->sender;
     buf_clear(out);
     verp_write(&v, (struct slice){(const char *)q->bounce->key, VERP_KEY_BYTES},
@@ -337,7 +369,7 @@ void queue_take_check(struct queue *q, struct queue_link *from, struct slice pay
     at = slice_find_last(m.address, '@');
     if (at != SLICE_NONE && q->conf->return_path_domain[0] != '\0' &&
         slice_eq_nocase(slice_from(m.address, at + 1), slice_of(q->conf->return_path_domain)))
-        check_return_path(q, &m, &out);
+        (srs_is_one(m.address) ? queue_srs_check : check_return_path)(q, &m, &out);
     else
         check_suppression(q, &m, &out);
     if (out.code == 250 && m.mailbox)
@@ -486,15 +518,6 @@ static int each_recipient(struct queue *q, const struct loaded *l, const struct 
     return 0;
 }
 
-/* An address of ours that fails says nothing about others: tomorrow it may have a mailbox. */
-static bool is_local(const struct queue *q, struct slice address)
-{
-    const struct conf_route *route =
-        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
-
-    return route != NULL && route->local;
-}
-
 static int fail_recipient(struct queue *q, const struct loaded *l,
                           const struct ledger_recipient *to, const struct ledger_result *r,
                           const struct bounce_verdict *verdict, struct err *e)
@@ -510,6 +533,7 @@ static int fail_recipient(struct queue *q, const struct loaded *l,
                               .id = l->message.id,
                               .verdict = verdict};
 
+    /* One of ours says nothing about others: tomorrow it may have a mailbox. */
     return is_local(q, to->address) ? 0 : count_failure(q, &f, e);
 }
 
