@@ -18,6 +18,10 @@
 #define DAY_MS INT64_C(86400000)
 #define HINTS_A_FRAME 8192
 #define REPORT_HEADER_MAX 65536
+/* With RET=FULL; of larger ones the header is returned, and of those that each of many recipients
+ * could return. */
+#define REPORT_MESSAGE_MAX (1u << 20)
+#define REPORT_MESSAGES_MAX (64u << 20)
 #define QUEUE_LANE (ID_LANES - 1) /* of ids; the inbound processes count from 0 */
 
 struct queue_bounce {
@@ -586,6 +590,29 @@ static struct slice header_of(struct queue *q, const struct loaded *l)
     return kept;
 }
 
+/* The message as it stands in the spool; empty: it is too large to be returned, or not there. */
+static void read_whole(struct queue *q, const struct loaded *l, struct buf *out)
+{
+    const struct spool_place *place = &l->message.place;
+    struct spool_reader reader;
+    char room[16384];
+    size_t n = 0;
+    struct err e;
+    int fd;
+
+    if (place->body_n > REPORT_MESSAGE_MAX || place->head_n > REPORT_MESSAGE_MAX - place->body_n ||
+        (place->head_n + place->body_n) * l->message.recipient_count > REPORT_MESSAGES_MAX ||
+        spool_open_read(q->spool_dir, place->segment, &fd, &e) < 0)
+        return;
+    int result = spool_reader_init(&reader, fd, l->message.id, place, &e);
+    while (result == 0 && (result = spool_reader_read(&reader, room, sizeof room, &n, &e)) == 0 &&
+           n > 0)
+        buf_append(out, (struct slice){room, n});
+    if (result < 0)
+        buf_clear(out);
+    close(fd);
+}
+
 static int store_report(struct queue *q, const struct dsn *d, struct id id, const struct loaded *l,
                         struct err *e)
 {
@@ -605,7 +632,7 @@ static int store_report(struct queue *q, const struct dsn *d, struct id id, cons
     int result = -1;
 
     buf_init(&head, 65536);
-    buf_init(&body, 1u << 20);
+    buf_init(&body, REPORT_MESSAGE_MAX + (1u << 20));
     buf_init(&site, 1024);
     dsn_write(d, &head, &body);
     buf_append_text(&head, "\r\n");
@@ -633,6 +660,7 @@ static int report_failures(struct queue *q, const struct loaded *l,
     struct dsn_recipient *list = arena_array(q->arena, l->n + 1, sizeof *list);
     char id[ID_TEXT_N + 1], original[ID_TEXT_N + 1];
     struct smtp_sender asked = {0};
+    struct buf whole;
     size_t count = 0;
 
     for (size_t i = 0; list != NULL && i < n; i++) {
@@ -661,6 +689,9 @@ static int report_failures(struct queue *q, const struct loaded *l,
     id_encode(report_id, id);
     id_encode(l->message.id, original);
     options_read_sender(l->message.options, &asked);
+    buf_init(&whole, REPORT_MESSAGE_MAX);
+    if (asked.ret == SMTP_RET_FULL)
+        read_whole(q, l, &whole);
     const struct dsn d = {.hostname = slice_of(q->conf->hostname),
                           .to = l->message.sender,
                           .id = slice_of(id),
@@ -668,11 +699,14 @@ static int report_failures(struct queue *q, const struct loaded *l,
                           .envelope_id = asked.envelope_id,
                           .subject = l->message.subject,
                           .header = header_of(q, l),
+                          .message = buf_slice(&whole),
                           .arrival_s = l->message.received_ms / 1000,
                           .now_s = loop_unix_ms(q->env.loop) / 1000,
                           .recipients = list,
                           .count = count};
-    return store_report(q, &d, report_id, l, e);
+    int result = store_report(q, &d, report_id, l, e);
+    buf_finish(&whole);
+    return result;
 }
 
 /* --- the whole --- */
