@@ -404,6 +404,10 @@ static bool is_complaint(enum bounce_event event)
     return event == BOUNCE_COMPLAINT || event == BOUNCE_UNSUBSCRIBE;
 }
 
+/* A bounce of what was forwarded came to our address instead of its sender's, who is told. */
+static int tell_first_sender(struct queue *q, const struct msg_report *m, struct id id,
+                             const struct ledger_addressee *to, struct err *e);
+
 static int record_report(struct queue *q, const struct msg_report *m, const struct verp *verp,
                          const struct ledger_addressee *to, struct err *e)
 {
@@ -428,6 +432,8 @@ static int record_report(struct queue *q, const struct msg_report *m, const stru
     };
 
     if (ledger_add_report(q->ledger, verp->id, verp->n, &report, loop_unix_ms(q->env.loop), e) < 0)
+        return -1;
+    if (is_failure(event) && tell_first_sender(q, m, verp->id, to, e) < 0)
         return -1;
     if (!counts || !read_verdict(m, &verdict))
         return 0;
@@ -653,39 +659,15 @@ static int store_report(struct queue *q, const struct dsn *d, struct id id, cons
     return result;
 }
 
-/* One mail to the sender about all recipients of these results that failed for good. */
-static int report_failures(struct queue *q, const struct loaded *l,
-                           const struct ledger_result *results, size_t n, struct err *e)
+static int send_report(struct queue *q, const struct loaded *l, const struct dsn_recipient *list,
+                       size_t count, struct err *e)
 {
-    struct dsn_recipient *list = arena_array(q->arena, l->n + 1, sizeof *list);
     char id[ID_TEXT_N + 1], original[ID_TEXT_N + 1];
     struct smtp_sender asked = {0};
-    struct buf whole;
-    size_t count = 0;
-
-    for (size_t i = 0; list != NULL && i < n; i++) {
-        const struct ledger_result *r = &results[i];
-        if (r->kind != LEDGER_EV_BOUNCED && r->kind != LEDGER_EV_EXPIRED)
-            continue;
-        for (size_t k = 0; k < r->recipients.n; k++)
-            for (uint32_t j = r->recipients.p[k].first; j <= r->recipients.p[k].last; j++) {
-                const struct ledger_recipient *to = recipient_of(l, j);
-                struct smtp_recipient options;
-                if (to == NULL || count == l->n || !wants_report(q, l, to, &options))
-                    continue;
-                list[count++] = (struct dsn_recipient){.address = to->address,
-                                                       .origin = options.origin,
-                                                       .action = DSN_FAILED,
-                                                       .status = r->enhanced,
-                                                       .reply_code = r->reply_code,
-                                                       .diagnostic = r->text,
-                                                       .remote_mta = r->host};
-            }
-    }
-    if (count == 0)
-        return 0;
     uint64_t random = queue_random(q);
     struct id report_id = id_make(&q->bounce->ids, loop_unix_ms(q->env.loop), random);
+    struct buf whole;
+
     id_encode(report_id, id);
     id_encode(l->message.id, original);
     options_read_sender(l->message.options, &asked);
@@ -707,6 +689,61 @@ static int report_failures(struct queue *q, const struct loaded *l,
     int result = store_report(q, &d, report_id, l, e);
     buf_finish(&whole);
     return result;
+}
+
+/* One mail to the sender about all recipients of these results that failed for good. */
+static int report_failures(struct queue *q, const struct loaded *l,
+                           const struct ledger_result *results, size_t n, struct err *e)
+{
+    struct dsn_recipient *list = arena_array(q->arena, l->n + 1, sizeof *list);
+    size_t count = 0;
+
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        const struct ledger_result *r = &results[i];
+        if (r->kind != LEDGER_EV_BOUNCED && r->kind != LEDGER_EV_EXPIRED)
+            continue;
+        for (size_t k = 0; k < r->recipients.n; k++)
+            for (uint32_t j = r->recipients.p[k].first; j <= r->recipients.p[k].last; j++) {
+                const struct ledger_recipient *to = recipient_of(l, j);
+                struct smtp_recipient options;
+                if (to == NULL || count == l->n || !wants_report(q, l, to, &options))
+                    continue;
+                list[count++] = (struct dsn_recipient){.address = to->address,
+                                                       .origin = options.origin,
+                                                       .action = DSN_FAILED,
+                                                       .status = r->enhanced,
+                                                       .reply_code = r->reply_code,
+                                                       .diagnostic = r->text,
+                                                       .remote_mta = r->host};
+            }
+    }
+    return count == 0 ? 0 : send_report(q, l, list, count, e);
+}
+
+static int tell_first_sender(struct queue *q, const struct msg_report *m, struct id id,
+                             const struct ledger_addressee *to, struct err *e)
+{
+    const struct ledger_recipient recipient = {.address = to->address, .options = to->options};
+    struct smtp_recipient options;
+    struct loaded l = {.n = 1};
+
+    if (!options_is_forwarded(to->options) ||
+        (to->state != LEDGER_DELIVERED && to->state != LEDGER_ASSUMED))
+        return 0; /* not forwarded, or told already */
+    if (ledger_load_message(q->ledger, id, q->arena, &l.message, e) < 0)
+        return -1;
+    if (!wants_report(q, &l, &recipient, &options))
+        return 0;
+    const struct dsn_recipient failed = {
+        .address = to->address,
+        .origin = options.origin,
+        .action = DSN_FAILED,
+        .status = m->status,
+        .reply_code = m->code,
+        .diagnostic =
+            m->diagnostic.n > 0 ? m->diagnostic : SLICE("a report of its failure came later"),
+        .remote_mta = m->reporter};
+    return send_report(q, &l, &failed, 1, e);
 }
 
 /* --- the whole --- */

@@ -38,12 +38,13 @@ class Place:
     """A forwarder, with the next hop and the first sender's MX."""
 
     def __init__(self, tmp, mode, one_process=False, more=""):
-        folder = pathlib.Path(tmp, f"{mode}-{one_process}")
+        folder = pathlib.Path(tmp, f"{mode}-{one_process}{len(more)}")
         folder.mkdir()
         self.far, self.origin = Sink(folder / "far"), Sink(folder / "origin")
+        (folder / "zone").write_text('author.test. TXT "v=spf1 ip4:127.0.0.2 -all"\n')
         (folder / "forwards").write_text("list@one.test far@two.test\nboth@one.test far@two.test me@one.test\n")
         self.waybill = Waybill(
-            settings=f'relay_networks = {{ "127.0.0.1/32" }}\ndns = "zone:/dev/null"\nreturn_path_domain = "return.test"\n'
+            settings=f'relay_networks = {{ "127.0.0.1/32" }}\ndns = "zone:{folder}/zone"\nreturn_path_domain = "return.test"\n'
                      f'forwards_file = "{folder}/forwards"\nforward_return_path = {mode}\nforged_bounces_max = 5\n{more}',
             route=f'route "one.test" {{ via = "127.0.0.1:{self.origin.port}" tls = none local = yes }}\n'
                   f'route "author.test" {{ via = "127.0.0.1:{self.origin.port}" tls = none }}\n'
@@ -115,6 +116,32 @@ def there_and_back(tmp, one_process):
         p.close()
 
 
+def told_by_us(tmp, one_process):
+    """With a signed address the bounce comes to us, and we tell the first sender, once, if it is the one it says."""
+    p = Place(tmp, "signed", one_process)
+    with p.waybill as w:
+        told = []
+        for sender, report in (("a@author.test", True), ("a@unproven.test", False), ("", None)):
+            path = p.forwards(sender)
+            if sender == "":
+                assert path == "", path
+                continue
+            for _ in range(2):
+                assert bring(w, "", [path], DSN.format(path).encode())[-1][0] == 250
+            id = path.removeprefix("bounces+").split(".")[0]
+            story = w.show(id)
+            assert story["recipients"][0]["state"] == "bounced" and len([e for e in story["events"] if e["event"] == "reported"]) == 2
+            told += [id] if report else []
+            w.command("suppress", "remove", "far@two.test")
+        wait_for(lambda: len(p.origin.mails()) == len(told), "the report")
+        time.sleep(0.3)
+        (got,) = p.origin.mails()
+        assert got.startswith(b"X-Sink-From: <>") and b"\r\nX-Sink-To: <a@author.test>\r\n" in got, got
+        assert told[0].encode() in got and b"Final-Recipient: rfc822; far@two.test" in got and b"Status: 5.1.1" in got, got
+        assert all(b"unproven" not in m for m in p.far.mails()[3:]), "a report to somebody who may be anybody"
+        p.close()
+
+
 def other_modes(tmp):
     for mode, sender in (("signed", r"bounces\+.*@return\.test"), ("original", r"a@author\.test")):
         p = Place(tmp, mode, more="stream default { return_path = original }\n" if mode == "signed" else "")
@@ -126,5 +153,6 @@ def other_modes(tmp):
 with tempfile.TemporaryDirectory() as tmp:
     for one_process in (False, True):
         there_and_back(tmp, one_process)
+        told_by_us(tmp, one_process)
     other_modes(tmp)
-print("3 passed, 0 failed")
+print("5 passed, 0 failed")
