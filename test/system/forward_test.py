@@ -127,6 +127,8 @@ def retry(action):
         return False
 
 
+if subprocess.run([binary(), "arc", "verify", "/dev/null"], capture_output=True).returncode == 2:
+    skip("this build leaves ARC out")
 with tempfile.TemporaryDirectory() as tmp:
     for one_process in (False, True):
         two_hops(tmp, one_process)
