@@ -101,10 +101,12 @@ struct client {
     struct message *message;     /* of the transaction that is open; NULL before the first RCPT */
     struct slice sender_path;    /* of MAIL, in `envelope` */
     struct slice forward_domain; /* that was written to, of mail that goes on to somebody else */
+    struct slice only_address;   /* of RCPT, when there was one */
     struct arena *envelope;      /* lives as long as the transaction */
     struct smtp_sender sender;
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
+    size_t address_n; /* RCPTs that were taken; each is one recipient or more */
     char ip[IP6_TEXT_MAX];
     int64_t line_ms;             /* when its newest command line came */
     unsigned lines;              /* of commands, until then */
