@@ -203,7 +203,7 @@ void message_refused(struct message *m, unsigned code, const char *enhanced, con
 
 MUST_USE int proof_open(struct inbound *in, struct err *e);
 void proof_close(struct inbound *in);
-bool proof_is_on(const struct inbound *in); /* strangers may write here */
+bool proof_is_on(const struct inbound *in); /* there is a local domain */
 bool proof_is_local(const struct inbound *in, struct slice address);
 const struct conf_route *proof_local_route(const struct inbound *in, struct slice address);
 void proof_note_recipient(struct client *c, struct slice address);

@@ -62,7 +62,7 @@ int proof_open(struct inbound *in, struct err *e)
 {
     const struct dns_options options = {
         .servers = in->conf->dns, .timeout_ms = DNS_TIMEOUT_MS, .tries = DNS_TRIES};
-    bool any = in->conf->return_path_domain[0] != '\0'; /* SRS sends strangers' mail on */
+    bool any = false;
 
     for (size_t i = 0; i < in->conf->route_count; i++)
         any = any || in->conf->routes[i].local;

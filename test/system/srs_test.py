@@ -126,9 +126,10 @@ def told_by_us(tmp, one_process):
             if sender == "":
                 assert path == "", path
                 continue
+            id = path.removeprefix("bounces+").split(".")[0]
+            wait_for(lambda: w.states(id) == ["delivered"], "its outcome")
             for _ in range(2):
                 assert bring(w, "", [path], DSN.format(path).encode())[-1][0] == 250
-            id = path.removeprefix("bounces+").split(".")[0]
             story = w.show(id)
             assert story["recipients"][0]["state"] == "bounced" and len([e for e in story["events"] if e["event"] == "reported"]) == 2
             told += [id] if report else []
@@ -139,6 +140,18 @@ def told_by_us(tmp, one_process):
         assert got.startswith(b"X-Sink-From: <>") and b"\r\nX-Sink-To: <a@author.test>\r\n" in got, got
         assert told[0].encode() in got and b"Final-Recipient: rfc822; far@two.test" in got and b"Status: 5.1.1" in got, got
         assert all(b"unproven" not in m for m in p.far.mails()[3:]), "a report to somebody who may be anybody"
+        p.close()
+
+
+def nothing_local(tmp):
+    """Without a local domain nothing was forwarded, so even a true address is none."""
+    p = Place(tmp, "srs", more="segment_size = 1MiB\n")
+    with p.waybill as w:
+        path = p.forwards("a@author.test")
+        w.stop()
+        w.config.write_text(w.config.read_text().replace(" local = yes", ""))
+        w.start()
+        assert bring(w, "", [path], DSN.format(path).encode())[0] == (550, b"5.1.1 There is no such bounce address here")
         p.close()
 
 
@@ -154,5 +167,6 @@ with tempfile.TemporaryDirectory() as tmp:
     for one_process in (False, True):
         there_and_back(tmp, one_process)
         told_by_us(tmp, one_process)
+    nothing_local(tmp)
     other_modes(tmp)
-print("5 passed, 0 failed")
+print("6 passed, 0 failed")
