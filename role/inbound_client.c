@@ -19,10 +19,10 @@ static void forget_envelope(struct client *c)
     arena_destroy(&c->envelope);
     free(c->recipients);
     c->recipients = NULL;
-    c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
-    c->sender_path = c->forward_domain = SLICE("");
+    c->recipient_n = c->recipient_cap = c->envelope_bytes = c->address_n = 0;
+    c->sender_path = c->forward_domain = c->only_address = SLICE("");
     c->sender = (struct smtp_sender){0};
-    c->is_return = false;
+    c->is_return = c->is_single = false;
     c->unproven = CONF_UNPROVEN_OBEY;
 }
 

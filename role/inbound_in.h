@@ -101,15 +101,18 @@ struct client {
     struct message *message;     /* of the transaction that is open; NULL before the first RCPT */
     struct slice sender_path;    /* of MAIL, in `envelope` */
     struct slice forward_domain; /* that was written to, of mail that goes on to somebody else */
+    struct slice only_address;   /* of RCPT, when there was one */
     struct arena *envelope;      /* lives as long as the transaction */
     struct smtp_sender sender;
     struct msg_envelope_recipient *recipients;
     size_t recipient_n, recipient_cap, envelope_bytes;
+    size_t address_n; /* RCPTs that were taken; each is one recipient or more */
     char ip[IP_TEXT_MAX];
     int64_t line_ms;             /* when its newest command line came */
     unsigned lines;              /* of commands, until then */
     uint64_t check;              /* the queue is asked about the recipient; 0: not */
     bool is_return;              /* the recipient is a bounce address */
+    bool is_single;              /* it stood for another address: nobody else is taken beside it */
     unsigned unproven;           /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
     uint64_t unknown_recipients; /* that it asked for */
     bool may_relay, waits_for_queue, in_on_bytes;

@@ -208,7 +208,7 @@ static void header_complete(struct message *m, struct slice header)
         .protocol = buf_slice(&protocol),
         .tls = tls_words(c, m->arena),
         .id = slice_of(id),
-        .recipient = c->recipient_n == 1 ? c->recipients[0].address : SLICE(""),
+        .recipient = c->only_address,
         .hide_client =
             in->conf->received_client == CONF_RECEIVED_HIDDEN && smtp_server_user(c->server).n > 0,
         .unix_s = loop_unix_s(in->env.loop),

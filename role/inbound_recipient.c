@@ -154,6 +154,10 @@ struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *
     bool all = true;
 
     options_write_recipient(r, &options);
+    if (other.n > 0) { /* SRS, with its hash for a proof: a bounce need not have any other */
+        c->is_single = true;
+        c->unproven = CONF_UNPROVEN_ACCEPT;
+    }
     proof_note_recipient(c, address);
     if (other.n == 0 && proof_is_local(c->inbound, address))
         targets =
@@ -165,8 +169,10 @@ struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *
     }
     while (all && targets.n > 0)
         all = add_target(c, address, slice_cut(&targets, ' '), &options);
-    if (all)
+    if (all) {
+        c->only_address = c->address_n++ == 0 ? arena_copy(c->envelope, address) : SLICE("");
         return (struct smtp_reply){250, "2.1.5", "Ok"};
+    }
     c->recipient_n = before; /* all of them or none */
     return (struct smtp_reply){452, "4.5.3", "Too many recipients for one message"};
 }

@@ -1,4 +1,5 @@
 /* Mail to bounce addresses: who may send it, what it says. And: who is suppressed? */
+#include "lib/addr/srs.h"
 #include "lib/addr/verp.h"
 #include "lib/bounce/report.h"
 #include "role/bounce_rules.h"
@@ -131,6 +132,19 @@ static void ask_queue(struct client *c, struct slice address, bool mailbox)
     bus_end(in->queue);
 }
 
+/* A return path gets bounces and auto-replies, and those have the null sender (RFC 5321 4.5.5, RFC
+ * 3834 3.3). All else would make whoever knows one a relay to its first sender. */
+static bool srs_is_welcome(const struct client *c, struct smtp_reply *reply_out)
+{
+    if (!proof_is_on(c->inbound)) /* nothing is forwarded here, and nobody's mail could be judged */
+        *reply_out = (struct smtp_reply){550, "5.1.1", "There is no such bounce address here"};
+    else if (c->sender_path.n > 0)
+        *reply_out = (struct smtp_reply){550, "5.7.1", "This address takes bounces only"};
+    else
+        return true;
+    return false;
+}
+
 enum return_answer return_check(struct client *c, struct slice address,
                                 struct smtp_reply *reply_out)
 {
@@ -145,7 +159,9 @@ enum return_answer return_check(struct client *c, struct slice address,
             550, "5.7.1", "Relaying denied: log in first, or send from an allowed network"};
         return RETURN_REPLY;
     }
-    if (c->recipient_n > 0 && (is_return || c->is_return)) {
+    if (is_return && srs_is_one(address) && !srs_is_welcome(c, reply_out))
+        return RETURN_REPLY;
+    if (c->recipient_n > 0 && (is_return || c->is_return || c->is_single)) {
         *reply_out = (struct smtp_reply){452, "4.5.3", "One bounce address at a time"};
         return RETURN_REPLY;
     }

@@ -385,6 +385,7 @@ static void queue_destroy(void *role)
     queue_control_destroy(&q->control);
     queue_bounce_destroy(q);
     queue_own_destroy(q);
+    queue_srs_destroy(q);
     queue_maildir_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
@@ -452,7 +453,8 @@ static void *queue_create(const struct role_env *env, struct err *e)
         return NULL;
     }
     q->schedule = schedule_create(&settings, &ports);
-    if (open_stores(q, e) < 0 || list_sites(q, e) < 0 || queue_bounce_create(q, e) < 0) {
+    if (open_stores(q, e) < 0 || list_sites(q, e) < 0 || queue_bounce_create(q, e) < 0 ||
+        queue_srs_create(q, e) < 0) {
         queue_destroy(q);
         return NULL;
     }

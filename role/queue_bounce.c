@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lib/addr/srs.h"
 #include "lib/addr/verp.h"
 #include "lib/bounce/classify.h"
 #include "lib/bounce/dsn.h"
@@ -17,6 +18,10 @@
 #define DAY_MS INT64_C(86400000)
 #define HINTS_A_FRAME 8192
 #define REPORT_HEADER_MAX 65536
+/* With RET=FULL; of larger ones the header is returned, and of those that each of many recipients
+ * could return. */
+#define REPORT_MESSAGE_MAX (1u << 20)
+#define REPORT_MESSAGES_MAX (64u << 20)
 
 struct queue_bounce {
     unsigned char key[VERP_KEY_BYTES];
@@ -223,6 +228,14 @@ static int count_failure(struct queue *q, const struct failure *f, struct err *e
 
 /* --- bounce addresses --- */
 
+static bool is_local(const struct queue *q, struct slice address)
+{
+    const struct conf_route *route =
+        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
+
+    return route != NULL && route->local;
+}
+
 static bool is_signed(const struct queue *q, struct slice stream, struct slice sender)
 {
     const struct conf_stream *s = conf_find_stream(q->conf, stream);
@@ -231,18 +244,41 @@ static bool is_signed(const struct queue *q, struct slice stream, struct slice s
            s->return_path == CONF_RETURN_PATH_SIGNED;
 }
 
-bool queue_signs_return_path(const struct queue *q, struct slice stream, struct slice sender)
+/* What takes the place of an address of ours has a setting of its own: without a path of ours SPF
+ * fails at the next host, whatever the stream's mail leaves with. */
+static unsigned forward_path(const struct queue *q, struct slice sender)
 {
-    return is_signed(q, stream, sender);
+    return q->conf->return_path_domain[0] == '\0' || sender.n == 0 ? CONF_FORWARD_ORIGINAL
+                                                                   : q->conf->forward_return_path;
 }
 
-struct slice queue_return_path(struct queue *q, const struct ledger_message *message, uint32_t n,
-                               struct buf *out)
+bool queue_parts_recipients(const struct queue *q, const struct msg_submit *m)
+{
+    if (is_signed(q, m->stream, m->sender))
+        return true;
+    for (size_t i = 0; i < m->recipients_n; i++)
+        if (options_is_forwarded(m->recipients[i].options))
+            return forward_path(q, m->sender) != CONF_FORWARD_ORIGINAL;
+    return false;
+}
+
+struct slice queue_return_path(struct queue *q, const struct ledger_message *message,
+                               const struct msg_envelope_recipient *to, struct buf *out)
 {
     int64_t end_ms = message->received_ms + q->conf->return_path_valid_ms;
-    const struct verp v = {.id = message->id, .n = n, .expires_day = end_ms / DAY_MS};
+    const struct verp v = {.id = message->id, .n = to->n, .expires_day = end_ms / DAY_MS};
+    bool forwarded = options_is_forwarded(to->options);
+    unsigned path = forward_path(q, message->sender);
 
-    if (!is_signed(q, message->stream, message->sender) || n > VERP_RECIPIENT_MAX)
+    if (forwarded ? path == CONF_FORWARD_ORIGINAL : !is_signed(q, message->stream, message->sender))
+        return message->sender;
+    if (forwarded && path == CONF_FORWARD_SRS) {
+        if (is_local(q, message->sender))
+            return message->sender; /* SPF of our own domain is ours to get right */
+        if (queue_srs_path(q, message, out))
+            return buf_slice(out);
+    }
+    if (to->n > VERP_RECIPIENT_MAX)
         return message->sender;
     buf_clear(out);
     verp_write(&v, (struct slice){(const char *)q->bounce->key, VERP_KEY_BYTES},
@@ -344,7 +380,7 @@ void queue_take_check(struct queue *q, struct queue_link *from, struct slice pay
     at = slice_find_last(m.address, '@');
     if (at != SLICE_NONE && q->conf->return_path_domain[0] != '\0' &&
         slice_eq_nocase(slice_from(m.address, at + 1), slice_of(q->conf->return_path_domain)))
-        check_return_path(q, &m, &out);
+        (srs_is_one(m.address) ? queue_srs_check : check_return_path)(q, &m, &out);
     else
         check_suppression(q, &m, &out);
     if (out.code == 250 && m.mailbox)
@@ -375,6 +411,10 @@ static bool is_complaint(enum bounce_event event)
     return event == BOUNCE_COMPLAINT || event == BOUNCE_UNSUBSCRIBE;
 }
 
+/* A bounce of what was forwarded came to our address instead of its sender's, who is told. */
+static int tell_first_sender(struct queue *q, const struct msg_report *m, struct id id,
+                             const struct ledger_addressee *to, struct err *e);
+
 static int record_report(struct queue *q, const struct msg_report *m, const struct verp *verp,
                          const struct ledger_addressee *to, struct err *e)
 {
@@ -399,6 +439,8 @@ static int record_report(struct queue *q, const struct msg_report *m, const stru
     };
 
     if (ledger_add_report(q->ledger, verp->id, verp->n, &report, loop_unix_ms(q->env.loop), e) < 0)
+        return -1;
+    if (is_failure(event) && tell_first_sender(q, m, verp->id, to, e) < 0)
         return -1;
     if (!counts || !read_verdict(m, &verdict))
         return 0;
@@ -493,15 +535,6 @@ static int each_recipient(struct queue *q, const struct loaded *l, const struct 
     return 0;
 }
 
-/* An address of ours that fails says nothing about others: tomorrow it may have a mailbox. */
-static bool is_local(const struct queue *q, struct slice address)
-{
-    const struct conf_route *route =
-        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
-
-    return route != NULL && route->local;
-}
-
 static int fail_recipient(struct queue *q, const struct loaded *l,
                           const struct ledger_recipient *to, const struct ledger_result *r,
                           const struct bounce_verdict *verdict, struct err *e)
@@ -517,6 +550,7 @@ static int fail_recipient(struct queue *q, const struct loaded *l,
                               .id = l->message.id,
                               .verdict = verdict};
 
+    /* One of ours says nothing about others: tomorrow it may have a mailbox. */
     return is_local(q, to->address) ? 0 : count_failure(q, &f, e);
 }
 
@@ -576,8 +610,31 @@ static struct slice header_of(struct queue *q, const struct loaded *l)
     return kept;
 }
 
-static int send_report(struct queue *q, const struct dsn *d, struct id id, const struct loaded *l,
-                       struct err *e)
+/* The message as it stands in the spool; empty: it is too large to be returned, or not there. */
+static void read_whole(struct queue *q, const struct loaded *l, struct buf *out)
+{
+    const struct spool_place *place = &l->message.place;
+    struct spool_reader reader;
+    char room[16384];
+    size_t n = 0;
+    struct err e;
+    int fd;
+
+    if (place->body_n > REPORT_MESSAGE_MAX || place->head_n > REPORT_MESSAGE_MAX - place->body_n ||
+        (place->head_n + place->body_n) * l->message.recipient_count > REPORT_MESSAGES_MAX ||
+        spool_open_read(q->spool_dir, place->segment, &fd, &e) < 0)
+        return;
+    int result = spool_reader_init(&reader, fd, l->message.id, place, &e);
+    while (result == 0 && (result = spool_reader_read(&reader, room, sizeof room, &n, &e)) == 0 &&
+           n > 0)
+        buf_append(out, (struct slice){room, n});
+    if (result < 0)
+        buf_clear(out);
+    close(fd);
+}
+
+static int store_report(struct queue *q, const struct dsn *d, struct id id, const struct loaded *l,
+                        struct err *e)
 {
     struct own_mail m = {.id = id,
                          .to = d->to,
@@ -590,13 +647,46 @@ static int send_report(struct queue *q, const struct dsn *d, struct id id, const
     struct buf head, body;
 
     buf_init(&head, 65536);
-    buf_init(&body, 1u << 20);
+    buf_init(&body, REPORT_MESSAGE_MAX + (1u << 20));
     dsn_write(d, &head, &body);
     m.head = buf_slice(&head);
     m.body = buf_slice(&body);
     int result = queue_own_send(q, &m, e);
     buf_finish(&head);
     buf_finish(&body);
+    return result;
+}
+
+static int send_report(struct queue *q, const struct loaded *l, const struct dsn_recipient *list,
+                       size_t count, struct err *e)
+{
+    char id[ID_TEXT_N + 1], original[ID_TEXT_N + 1];
+    struct smtp_sender asked = {0};
+    struct id report_id = queue_own_id(q);
+    struct buf whole;
+
+    id_encode(report_id, id);
+    id_encode(l->message.id, original);
+    options_read_sender(l->message.options, &asked);
+    buf_init(&whole, REPORT_MESSAGE_MAX);
+    if (asked.ret == SMTP_RET_FULL)
+        read_whole(q, l, &whole);
+    const struct dsn d = {
+        .hostname = slice_of(q->conf->hostname),
+        .to = l->message.sender,
+        .id = slice_of(id),
+        .original_id = slice_of(original),
+        .envelope_id = asked.envelope_id,
+        .subject = l->message.subject,
+        .header = header_of(q, l),
+        .message = buf_slice(&whole),
+        .arrival_s = l->message.received_ms / 1000,
+        .now_s = loop_unix_ms(q->env.loop) / 1000,
+        .retry_until_s = (l->message.received_ms + queue_expiry_of(q, l->message.stream)) / 1000,
+        .recipients = list,
+        .count = count};
+    int result = store_report(q, &d, report_id, l, e);
+    buf_finish(&whole);
     return result;
 }
 
@@ -619,8 +709,6 @@ static int report(struct queue *q, const struct loaded *l, const struct ledger_r
                   size_t n, enum dsn_action action, struct err *e)
 {
     struct dsn_recipient *list = arena_array(q->arena, l->n + 1, sizeof *list);
-    char id[ID_TEXT_N + 1], original[ID_TEXT_N + 1];
-    struct smtp_sender asked = {0};
     size_t count = 0;
 
     for (size_t i = 0; list != NULL && i < n; i++) {
@@ -643,26 +731,33 @@ static int report(struct queue *q, const struct loaded *l, const struct ledger_r
                                            .remote_mta = r->ip.n > 0 ? r->host : SLICE("")};
             }
     }
-    if (count == 0)
+    return count == 0 ? 0 : send_report(q, l, list, count, e);
+}
+
+static int tell_first_sender(struct queue *q, const struct msg_report *m, struct id id,
+                             const struct ledger_addressee *to, struct err *e)
+{
+    const struct ledger_recipient recipient = {.address = to->address, .options = to->options};
+    struct smtp_recipient options;
+    struct loaded l = {.n = 1};
+
+    if (!options_is_forwarded(to->options) ||
+        (to->state != LEDGER_DELIVERED && to->state != LEDGER_ASSUMED))
+        return 0; /* not forwarded, or told already */
+    if (ledger_load_message(q->ledger, id, q->arena, &l.message, e) < 0)
+        return -1;
+    if (!wants_report(q, &l, &recipient, DSN_FAILED, &options))
         return 0;
-    struct id report_id = queue_own_id(q);
-    id_encode(report_id, id);
-    id_encode(l->message.id, original);
-    options_read_sender(l->message.options, &asked);
-    const struct dsn d = {
-        .hostname = slice_of(q->conf->hostname),
-        .to = l->message.sender,
-        .id = slice_of(id),
-        .original_id = slice_of(original),
-        .envelope_id = asked.envelope_id,
-        .subject = l->message.subject,
-        .header = header_of(q, l),
-        .arrival_s = l->message.received_ms / 1000,
-        .now_s = loop_unix_ms(q->env.loop) / 1000,
-        .retry_until_s = (l->message.received_ms + queue_expiry_of(q, l->message.stream)) / 1000,
-        .recipients = list,
-        .count = count};
-    return send_report(q, &d, report_id, l, e);
+    const struct dsn_recipient failed = {
+        .address = to->address,
+        .origin = options.origin,
+        .action = DSN_FAILED,
+        .status = m->status,
+        .reply_code = m->code,
+        .diagnostic =
+            m->diagnostic.n > 0 ? m->diagnostic : SLICE("a report of its failure came later"),
+        .remote_mta = m->reporter};
+    return send_report(q, &l, &failed, 1, e);
 }
 
 /* The first attempt that ends after `delay_report` is the one to tell of. */

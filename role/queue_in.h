@@ -24,6 +24,7 @@
 struct queue;
 struct queue_bounce;
 struct queue_own;
+struct queue_srs;
 
 /* A bus to another role. */
 struct queue_link {
@@ -110,6 +111,7 @@ struct queue {
     struct control *control;
     struct queue_bounce *bounce;
     struct queue_own *own;
+    struct queue_srs *srs;
     struct {
         struct list jobs;
         struct loop_deferred later;
@@ -163,11 +165,11 @@ MUST_USE int queue_bounce_create(struct queue *q, struct err *e); /* the ledger 
 void queue_bounce_destroy(struct queue *q);
 void queue_bounce_settings(struct queue *q);
 void queue_bounce_attached(struct queue *q, struct bus *bus); /* of an inbound process */
-/* Whether mail of this stream and sender leaves with a bounce address for each recipient. */
-bool queue_signs_return_path(const struct queue *q, struct slice stream, struct slice sender);
-/* The reverse path for recipient `n`: its bounce address (in `out`), or the message's own. */
-struct slice queue_return_path(struct queue *q, const struct ledger_message *message, uint32_t n,
-                               struct buf *out);
+/* Whether the recipients of this mail may need reverse paths that differ. */
+bool queue_parts_recipients(const struct queue *q, const struct msg_submit *m);
+/* The reverse path for a recipient: its bounce address (in `out`), SRS, or the message's own. */
+struct slice queue_return_path(struct queue *q, const struct ledger_message *message,
+                               const struct msg_envelope_recipient *to, struct buf *out);
 /* What success means to those who asked for a report of it. */
 enum queue_success {
     QUEUE_SUCCESS_UNSAID,    /* nobody asked, or the next hop reports itself */
@@ -204,6 +206,13 @@ void queue_own_attached(struct queue *q, struct bus *bus); /* of the keys role *
 struct id queue_own_id(struct queue *q);
 /* Adds it to the open group. It leaves when it is signed, or unsigned after some seconds. */
 MUST_USE int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e);
+/* queue_srs.c: forwarded mail that leaves with an address made of its sender's */
+MUST_USE int queue_srs_create(struct queue *q, struct err *e);
+void queue_srs_destroy(struct queue *q);
+/* False: its sender cannot be written so. */
+bool queue_srs_path(struct queue *q, const struct ledger_message *message, struct buf *out);
+/* May mail come in for it, and whom does it go on to? */
+void queue_srs_check(struct queue *q, const struct msg_check *m, struct msg_checked *out);
 
 /* queue_control.c */
 struct control *queue_control_create(struct queue *q, int fd);

@@ -248,7 +248,7 @@ static int store_message(struct queue *q, struct queue_link *from, const struct 
         .subject = m->subject,
         .has_digest = m->digest.n == LEDGER_DIGEST_BYTES,
         .recipient_count = (uint32_t)m->recipients_n,
-        .alone = queue_signs_return_path(q, m->stream, m->sender),
+        .alone = queue_parts_recipients(q, m),
     };
     size_t suppressed = 0;
     struct ledger_units units = {NULL, 0};

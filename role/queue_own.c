@@ -340,8 +340,7 @@ int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e)
                                      .options = m->options,
                                      .from = m->author,
                                      .subject = m->subject,
-                                     .recipient_count = 1,
-                                     .alone = queue_signs_return_path(q, m->stream, m->sender)};
+                                     .recipient_count = 1};
     struct buf head, site;
     int result = -1;
 

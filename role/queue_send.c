@@ -101,7 +101,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
         .connections = (uint16_t)connections_of(q, site),
         /* What is delivered finally keeps the return path that it came with. */
         .sender = route != NULL && route->local ? message->sender
-                                                : queue_return_path(q, message, list[0].n, &path),
+                                                : queue_return_path(q, message, &list[0], &path),
         .options = message->options,
         .segment = message->place.segment,
         .offset = message->place.offset,

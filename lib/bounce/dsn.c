@@ -206,7 +206,9 @@ static void write_head(const struct dsn *d, struct buf *out, bool utf8)
 
 void dsn_write(const struct dsn *d, struct buf *head_out, struct buf *body_out)
 {
-    bool utf8 = dsn_is_utf8(d), eight = utf8 || !is_ascii(d->header);
+    bool utf8 = dsn_is_utf8(d), full = d->message.n > 0;
+    struct slice returned = full ? d->message : d->header;
+    bool eight = utf8 || !is_ascii(returned);
     struct buf *out = body_out;
 
     write_head(d, head_out, utf8);
@@ -225,9 +227,13 @@ void dsn_write(const struct dsn *d, struct buf *head_out, struct buf *body_out)
     for (size_t i = 0; i < d->count; i++)
         append_recipient(d, &d->recipients[i], out, utf8);
     buf_append_text(out, "\r\n");
-    append_part(out, d, utf8 ? "message/global-headers" : "text/rfc822-headers",
-                "Header of the undelivered message", eight);
-    buf_append(out, d->header);
+    if (full)
+        append_part(out, d, utf8 ? "message/global" : "message/rfc822", "Undelivered message",
+                    eight);
+    else
+        append_part(out, d, utf8 ? "message/global-headers" : "text/rfc822-headers",
+                    "Header of the undelivered message", eight);
+    buf_append(out, returned);
     buf_append_text(out, "\r\n--=_waybill_");
     append_line(out, d->id, false);
     buf_append_text(out, "--\r\n");

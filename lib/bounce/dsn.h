@@ -1,6 +1,7 @@
 /* lib/bounce/dsn.h -- writes our own reports about delivery (RFC 3461 6, RFC 3464, RFC 6533).
  *
- *     struct dsn --dsn_write()--> a message with three parts: words, fields, the original's header
+ *     struct dsn --dsn_write()--> a message with three parts: words, fields, and of the original
+ * its header, or all of it (RET=FULL, RFC 3461 4.3)
  *
  * What is written here is read back equal by report.h. A report about a message with the null
  * sender, or about a recipient who wants none, must not be written: ask dsn_is_wanted(). */
@@ -29,6 +30,7 @@ struct dsn {
     struct slice envelope_id; /* ENVID as received, xtext; may be empty */
     struct slice subject;     /* the original's, for the words; may be empty */
     struct slice header;      /* the original's header block, CR LF, without the empty line */
+    struct slice message;     /* all of it instead; empty: the header is returned */
     int64_t arrival_s, now_s; /* unix time */
     int64_t retry_until_s;    /* of delayed ones; 0: not said */
     const struct dsn_recipient *recipients;

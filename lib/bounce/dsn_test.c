@@ -33,15 +33,27 @@ struct dsn_case {
     const struct dsn_recipient *recipients[2]; /* pointers: clang takes no copy here */
     size_t count;
     const char *event, *category;
-    bool utf8;
+    bool utf8, full;
 };
 
+/* A report inside, which is not to be taken for the one that is read. */
+#define WHOLE                                                                                      \
+    "Message-ID: <1@s.example>\r\nFrom: me@s.example\r\n"                                          \
+    "Content-Type: multipart/report; report-type=delivery-status; "                                \
+    "boundary=\"=_waybill_8\"\r\n\r\n"                                                             \
+    "--=_waybill_8\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; "           \
+    "x.example\r\n"                                                                                \
+    "\r\nFinal-Recipient: rfc822; evil@x.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"       \
+    "--=_waybill_8--\r\n"
+
 static const struct dsn_case cases[] = {
-    {"a failure", {&gone}, 1, "failed", "invalid_recipient", false},
-    {"a delay", {&slow}, 1, "delayed", NULL, false},
-    {"a failure beside a delay", {&gone, &slow}, 2, "failed", "invalid_recipient", false},
-    {"an address that is not ASCII (RFC 6533)", {&accent}, 1, "failed", NULL, true},
-    {"a reply cannot add recipients", {&sly}, 1, "failed", NULL, false},
+    {"a failure", {&gone}, 1, "failed", "invalid_recipient", false, false},
+    {"a delay", {&slow}, 1, "delayed", NULL, false, false},
+    {"a failure beside a delay", {&gone, &slow}, 2, "failed", "invalid_recipient", false, false},
+    {"an address that is not ASCII (RFC 6533)", {&accent}, 1, "failed", NULL, true, false},
+    {"a reply cannot add recipients", {&sly}, 1, "failed", NULL, false, false},
+    {"the whole message (RFC 3461 4.3)", {&gone}, 1, "failed", "invalid_recipient", false, true},
+    {"the whole message, not ASCII", {&accent}, 1, "failed", NULL, true, true},
 };
 
 static void check(void **state)
@@ -57,6 +69,7 @@ static void check(void **state)
                           .original_id = SLICE("01J9Z3K8Q0ABCDEFGHJKMNPQRS"),
                           .envelope_id = SLICE("q+2Bq"),
                           .header = SLICE("Message-ID: <1@s.example>\r\nFrom: me@s.example\r\n"),
+                          .message = c->full ? SLICE(WHOLE) : SLICE(""),
                           .arrival_s = 1700000000,
                           .now_s = 1700000060,
                           .recipients = recipients,
@@ -86,6 +99,9 @@ static void check(void **state)
     if (c->recipients[0]->origin.n > 0)
         assert_true(slice_eq(report.recipients[0].original_recipient, SLICE("x+y@b.example")));
     assert_true(slice_eq(report.message_id, SLICE("<1@s.example>")));
+    assert_int_equal(slice_search(buf_slice(&body), SLICE(WHOLE "\r\n--=_waybill_9--\r\n")) !=
+                         SLICE_NONE,
+                     c->full);
     buf_finish(&mail);
     buf_finish(&body);
 }

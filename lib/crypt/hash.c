@@ -81,15 +81,25 @@ void crypt_sha256(struct slice bytes, uint8_t digest_out[CRYPT_SHA256_BYTES])
     must(EVP_Digest(bytes.p, bytes.n, digest_out, NULL, EVP_sha256(), NULL));
 }
 
-void crypt_hmac_sha256(struct slice key, struct slice bytes, uint8_t digest_out[CRYPT_SHA256_BYTES])
+static void hmac(const EVP_MD *md, struct slice key, struct slice bytes, uint8_t *digest_out)
 {
-    unsigned n = CRYPT_SHA256_BYTES;
+    unsigned n = 0;
 
     if (key.n > INT32_MAX)
         abort(); /* OpenSSL counts keys in an int; ours are a few octets long */
-    if (HMAC(EVP_sha256(), key.n > 0 ? key.p : "", (int)key.n /* checked above */,
+    if (HMAC(md, key.n > 0 ? key.p : "", (int)key.n /* checked above */,
              (const unsigned char *)(bytes.n > 0 ? bytes.p : ""), bytes.n, digest_out, &n) == NULL)
         abort();
+}
+
+void crypt_hmac_sha256(struct slice key, struct slice bytes, uint8_t digest_out[CRYPT_SHA256_BYTES])
+{
+    hmac(EVP_sha256(), key, bytes, digest_out);
+}
+
+void crypt_hmac_sha1(struct slice key, struct slice bytes, uint8_t digest_out[CRYPT_SHA1_BYTES])
+{
+    hmac(EVP_sha1(), key, bytes, digest_out);
 }
 
 void crypt_random(void *octets_out, size_t size)

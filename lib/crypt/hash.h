@@ -8,6 +8,7 @@
 #include "base/base.h"
 
 #define CRYPT_SHA256_BYTES 32
+#define CRYPT_SHA1_BYTES 20
 #define CRYPT_DIGEST_MAX_BYTES 32
 
 enum crypt_hash_kind {
@@ -36,6 +37,8 @@ void crypt_sha256(struct slice bytes, uint8_t digest_out[CRYPT_SHA256_BYTES]);
 /* HMAC-SHA-256 (RFC 2104). Keys of any length, the empty one too. */
 void crypt_hmac_sha256(struct slice key, struct slice bytes,
                        uint8_t digest_out[CRYPT_SHA256_BYTES]);
+/* HMAC-SHA-1, for addresses that other programs shall read too (lib/addr/srs.h). */
+void crypt_hmac_sha1(struct slice key, struct slice bytes, uint8_t digest_out[CRYPT_SHA1_BYTES]);
 
 /* Fills `size` octets from the system's generator. Aborts if it fails, for no caller could go on.
  */

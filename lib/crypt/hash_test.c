@@ -67,6 +67,9 @@ static void hmac(void **state)
     crypt_hmac_sha256((struct slice){NULL, 0}, (struct slice){NULL, 0}, d);
     assert_hex((struct slice){(char *)d, sizeof d},
                "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+    crypt_hmac_sha1(SLICE("Jefe"), SLICE("what do ya want for nothing?"), d); /* RFC 2202 3 */
+    assert_hex((struct slice){(char *)d, CRYPT_SHA1_BYTES},
+               "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
 }
 
 static void secrets(void **state)

@@ -213,6 +213,9 @@ MUST_USE int ledger_next_due(struct ledger *l, uint32_t site, int64_t *due_ms_ou
 
 /* The taken unit of that name, or NULL: what the outbound role says is looked up, not believed. */
 const struct ledger_unit *ledger_find_unit(const struct ledger *l, struct id id, uint32_t part);
+/* A message by itself, whatever became of it. ERR_FOUND when there is none (any more). */
+MUST_USE int ledger_load_message(struct ledger *l, struct id id, struct arena *arena,
+                                 struct ledger_message *message_out, struct err *e);
 /* Everything an attempt needs to know about a taken unit; text lives in `arena`. The recipients
  * come in the order of the unit's ranges. -1 with ERR_LIMIT when the arena is full. */
 MUST_USE int ledger_load_unit(struct ledger *l, const struct ledger_unit *unit, struct arena *arena,

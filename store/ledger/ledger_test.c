@@ -428,6 +428,13 @@ static void a_taken_unit_is_loaded(void **state)
     assert_int_equal(m.place.body_n, 1000);
     assert_int_equal(ledger_load_unit(l, units.p[0], small, &m, &recipients, &n, &e), -1);
     assert_int_equal(e.code, ERR_LIMIT);
+    OK(ledger_load_message(l, id, arena, &m, &e));
+    assert_true(id_eq(m.id, id) && m.recipient_count > 0);
+    const struct id others[] = {{id.hi, id.lo + 1}, {id.hi + 1, id.lo}};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        assert_int_equal(ledger_load_message(l, others[i], arena, &m, &e), -1);
+        assert_int_equal(e.code, ERR_FOUND);
+    }
     arena_destroy(&arena);
     arena_destroy(&small);
 }

@@ -285,26 +285,35 @@ static int load_recipients(struct ledger *l, const struct unit *u, struct arena 
     return 0;
 }
 
-int ledger_load_unit(struct ledger *l, const struct ledger_unit *unit, struct arena *arena,
-                     struct ledger_message *message_out,
-                     const struct ledger_recipient **recipients_out, size_t *n_out, struct err *e)
+int ledger_load_message(struct ledger *l, struct id id, struct arena *arena,
+                        struct ledger_message *message_out, struct err *e)
 {
     struct db *db = &l->db;
-    const struct unit *u = (const struct unit *)(const void *)unit; /* a face is its unit */
-    size_t count = (size_t)ranges_count(unit->recipients);
     int64_t first;
 
-    db_bind(db, SQL_GET_MESSAGE, "i", (int64_t)unit->id.hi);
+    db_bind(db, SQL_GET_MESSAGE, "i", (int64_t)id.hi);
     enum db_answer answer = db_step(db, SQL_GET_MESSAGE, e);
     if (answer == DB_FAILED)
         return -1;
     if (answer == DB_DONE)
-        return err_set(e, ERR_FOUND, "the message of the unit is gone; run waybill fsck");
+        return err_set(e, ERR_FOUND, "the message is gone");
     int result = read_message(db, SQL_GET_MESSAGE, arena, message_out, &first, e);
     db_reset(db, SQL_GET_MESSAGE);
     if (result != 0)
         return -1;
-    message_out->id = unit->id;
+    message_out->id.hi = id.hi;
+    return id.lo == message_out->id.lo ? 0 : err_set(e, ERR_FOUND, "there is no such message");
+}
+
+int ledger_load_unit(struct ledger *l, const struct ledger_unit *unit, struct arena *arena,
+                     struct ledger_message *message_out,
+                     const struct ledger_recipient **recipients_out, size_t *n_out, struct err *e)
+{
+    const struct unit *u = (const struct unit *)(const void *)unit; /* a face is its unit */
+    size_t count = (size_t)ranges_count(unit->recipients);
+
+    if (ledger_load_message(l, unit->id, arena, message_out, e) != 0)
+        return -1;
     struct ledger_recipient *recipients = arena_array(arena, count, sizeof *recipients);
     if (recipients == NULL)
         return err_set(e, ERR_LIMIT, "no room for %zu recipients", count);

@@ -59,5 +59,7 @@ def main(tmp):
     return r.returncode
 
 
+if subprocess.run([binary(), "arc", "verify", "/dev/null"], capture_output=True).returncode == 2:
+    skip("this build leaves ARC out")
 with tempfile.TemporaryDirectory() as folder:
     sys.exit(main(pathlib.Path(folder)))

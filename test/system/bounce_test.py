@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What fails is judged, counted and suppressed; what comes back finds its recipient; forgeries find nobody."""
-import pathlib, re, smtplib, sys, tempfile
+import email, pathlib, re, smtplib, sys, tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from waybill_test import *
 
@@ -182,6 +182,43 @@ def refusals(tmp):
         sink.close()
 
 
+def returned(tmp):
+    """What a report returns (RFC 3461 4.3): the header, or with RET=FULL the message, up to a ceiling."""
+    sink, home = Sink(f"{tmp}/refuses", "--reject-rcpt", "550 5.1.1"), Sink(f"{tmp}/home")
+    route = f'route "sender.test" {{ via = "127.0.0.1:{home.port}" tls = none }}\nroute "*" {{ via = "127.0.0.1:{sink.port}" tls = none }}\n'
+    with Waybill(settings=settings(), route=route) as w:
+        large = "".join(f"line {n} {'x' * 60}\r\n" for n in range(20000))
+        many = [f"r{n}@receiver.test" for n in range(100)]
+        for name, ret, body, to in (("unsaid", None, "Hello.\r\n", ["h@receiver.test"]), ("hdrs", "HDRS", "Hello.\r\n", ["i@receiver.test"]),
+                                    ("full", "FULL", "Gr\u00fc\u00dfe.\r\n.\r\n--x\r\n\r\n", ["j@receiver.test"]),
+                                    ("large", "FULL", large, ["k@receiver.test"]),
+                                    ("many", "FULL", large[:700000], many)):
+            before = len(home.mails())
+            text = TEXT.format(name).replace("Hello.\r\n", body)
+            with w.client() as c:
+                c.ehlo()
+                assert c.mail("a@sender.test", [f"RET={ret}", "BODY=8BITMIME"] if ret else [])[0] == 250
+                assert all(c.rcpt(r, ["NOTIFY=FAILURE"])[0] == 250 for r in to)
+                assert c.data(text.encode())[0] == 250
+            wait_for(lambda: len(home.mails()) == before + len(to), f"reports about {name}")
+            report = home.mails()[-1]
+            parts = email.message_from_bytes(report).get_payload()
+            assert [p.get_content_type() for p in parts[:2]] == ["text/plain", "message/delivery-status"], report
+            if name != "full":
+                assert parts[2].get_content_type() == "text/rfc822-headers" and body.encode()[:40] not in report, report[:3000]
+                assert f"Subject: {name}" in parts[2].get_payload()
+                continue
+            assert parts[2].get_content_type() == "message/rfc822" and parts[2]["Content-Transfer-Encoding"] == "8bit", report
+            inner = report[report.index(b"8bit\r\n\r\nReceived:") + 8:report.rindex(b"\r\n--=_waybill_")]
+            assert inner.endswith(b"\r\n\r\n" + body.encode()), inner
+            path = pathlib.Path(tmp) / "report.eml"
+            path.write_bytes(report[report.index(b"Date:"):])
+            (read,) = map(json.loads, subprocess.run([binary(), "bounce", "--json", path], capture_output=True).stdout.splitlines())
+            assert read["event"] == "failed" and read["recipients"][0]["recipient"] == to[0], read
+            assert read["original"]["message_id"] == f"<{name}@sender.test>", read
+    sink.close(), home.close()
+
+
 def unsubscribe(tmp):
     """One-click unsubscribing (RFC 8058): the fields are there, and the signature covers them."""
     key = pathlib.Path(tmp) / "key.pem"
@@ -243,6 +280,7 @@ with tempfile.TemporaryDirectory() as tmp:
                 assert c.rcpt(paths["c@receiver.test"])[0] == 250
         sink.close()
     refusals(tmp)
+    returned(tmp)
     unsubscribe(tmp)
     rules_read_again(tmp)
-print("8 passed, 0 failed; of 1,000 forged bounces:", seen)
+print("9 passed, 0 failed; of 1,000 forged bounces:", seen)

@@ -69,6 +69,8 @@ def two_hops(tmp, one_process):
     with second, first:
         got = passes("two-hops")
         assert names(got)[:4] == [b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results", b"Received"], names(got)
+        fors = re.findall(rb"\tfor <(.*?)>", got)
+        assert fors == [b"far@two.test", b"list@one.test"], ("the address that was written to, not its target", fors)
         verdict = judge(got, zone, folder)
         assert verdict["result"] == "pass" and verdict["instances"] == 2, verdict
         results = dict(re.findall(rb"ARC-Authentication-Results: i=(\d); waybill.test;(.*?)\r\n(?=\S)", got, re.S))
@@ -127,6 +129,8 @@ def retry(action):
         return False
 
 
+if subprocess.run([binary(), "arc", "verify", "/dev/null"], capture_output=True).returncode == 2:
+    skip("this build leaves ARC out")
 with tempfile.TemporaryDirectory() as tmp:
     for one_process in (False, True):
         two_hops(tmp, one_process)

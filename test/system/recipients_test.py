@@ -29,6 +29,14 @@ def give(w, sender, recipient, text, options=()):
         return code, reply.decode()
 
 
+def answered(w, address):
+    """0: the connection went away, as it may while a process is replaced."""
+    try:
+        return give(w, "x@good.test", address, mail("good.test"))[0]
+    except (smtplib.SMTPException, OSError, AssertionError):
+        return 0
+
+
 def rcpt(c, address):
     code, reply = c.docmd(f"RCPT TO:<{address}>")
     return code, reply.decode()
@@ -74,6 +82,11 @@ def existing(tmp, one_process):
         # users come and go while it runs
         (root / "local.test" / "carl").mkdir()
         assert give(w, "x@good.test", "carl@local.test", mail("good.test"))[0] == 250
+        if not one_process:  # there the process that read the file is replaced
+            listed.write_text("bob\ndora\n")
+            w.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: answered(w, "dora@bare.test") == 250, "the new list")
+            assert answered(w, "ann@bare.test") == 550
         assert w.stop() == 0
     sink.close()
 
