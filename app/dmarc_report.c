@@ -3,13 +3,17 @@
 
 #include "app/cli.h"
 #include "app/cmd_dmarc_in.h"
+#include "app/daemon.h"
 #include "base/json.h"
 #include "lib/dmarc/report.h"
+#include "lib/dmarc/tally.h"
 #include "lib/dmarc/unpack.h"
+#include "role/control.h"
 
 #define OUTPUT_MAX ((size_t)256 << 20)
 #define INPUT_MAX ((size_t)64 << 20)
 #define MEMORY_MAX ((size_t)512 << 20)
+#define PIECE_BYTES 32768
 #define UNPACKED_MAX ((size_t)256 << 20)
 
 struct reports {
@@ -20,6 +24,7 @@ struct reports {
     const char *file;
     size_t read, failing; /* reports; messages that did not pass */
     bool unread;          /* something could not be read */
+    const char *socket;   /* of the daemon whose ledger gets them; NULL: none does */
 };
 
 static void append_date(struct buf *out, int64_t unix_s)
@@ -144,6 +149,30 @@ static void report_text(struct buf *out, const char *file, const struct dmarc_re
     }
 }
 
+/* Into the daemon's ledger, in pieces that its control socket takes. */
+static bool store(const struct reports *all, const struct dmarc_report *r)
+{
+    const struct dmarc_row *row = r->rows;
+    uint64_t first = 0, count;
+    struct control_reply reply = {.ok = true};
+    struct buf piece;
+    struct err e;
+
+    buf_init(&piece, 4 * PIECE_BYTES);
+    do {
+        buf_clear(&piece);
+        row = dmarc_tally_write_piece(r, row, first, PIECE_BYTES, &piece, &count);
+        first += count;
+        buf_append_char(&piece, '\0');
+        if (control_ask(all->socket, "dmarc-store", piece.p, &reply, &e) < 0)
+            cli_die("%s", e.text);
+    } while (row != NULL && reply.ok);
+    buf_finish(&piece);
+    if (!reply.ok)
+        cli_warn("%s: not stored: %s", all->file, reply.text);
+    return reply.ok;
+}
+
 static void take_xml(void *ctx, struct slice xml)
 {
     struct reports *all = ctx;
@@ -161,13 +190,20 @@ static void take_xml(void *ctx, struct slice xml)
         report_json(&all->json, all->file, &r);
     else
         report_text(&all->out, all->file, &r);
+    if (all->socket != NULL && !store(all, &r))
+        all->unread = true;
     all->read++;
 }
 
-int dmarc_report_run(int files, char **paths, bool json)
+int dmarc_report_run(int files, char **paths, bool json, bool store, const char *store_config)
 {
+    struct conf *conf = store ? daemon_conf(store_config, NULL) : NULL;
     struct reports all = {.as_json = json};
+    char socket[256];
     struct err e;
+
+    if (store)
+        all.socket = conf_control_socket(conf, socket);
 
     buf_init(&all.out, OUTPUT_MAX);
     if (json) {
@@ -200,5 +236,7 @@ int dmarc_report_run(int files, char **paths, bool json)
     }
     cli_write(&all.out);
     buf_finish(&all.out);
+    if (conf != NULL)
+        conf_destroy(&conf);
     return all.unread ? CLI_USAGE : all.failing > 0 ? CLI_BAD_ANSWER : CLI_GOOD;
 }

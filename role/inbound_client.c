@@ -24,7 +24,7 @@ static void forget_envelope(struct client *c)
     c->recipient_n = c->recipient_cap = c->envelope_bytes = 0;
     c->sender_path = SLICE("");
     c->sender = (struct smtp_sender){0};
-    c->is_return = false;
+    c->is_return = c->is_report = false;
     c->unproven = CONF_UNPROVEN_OBEY;
 }
 
@@ -88,7 +88,7 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
         say(c, 451, "4.3.0", "The queue is restarting; try again later");
         return;
     }
-    if (!c->may_relay && !inbound_return_is_on(in) && !proof_is_on(in)) {
+    if (!c->may_relay && !inbound_return_is_on(in) && !proof_is_on(in) && !reports_are_on(in)) {
         say(c, 550, "5.7.1", "Relaying denied: log in first, or send from an allowed network");
         return;
     }
@@ -117,6 +117,7 @@ static bool add_recipient(struct client *c, struct slice address, struct slice o
     to->address = arena_copy(c->envelope, address);
     to->options = arena_copy(c->envelope, options);
     c->is_return = return_is_one(c, to->address);
+    c->is_report = reports_is_one(c->inbound, to->address);
     return true;
 }
 
