@@ -116,7 +116,8 @@ void dmarc_tally_write_row(const struct dmarc_row *row, struct buf *out)
     for (const struct dmarc_auth *a = row->auths; a && auths < DMARC_TALLY_AUTHS_MAX;
          a = a->next, auths++) {
         append_mark(out, a->is_dkim ? 'D' : 'S', a->domain);
-        append_fields(out, auth_fields + 1, COUNT(auth_fields) - 1, a);
+        append_field(out, a->is_dkim ? 'l' : 'o', a->is_dkim ? a->selector : a->scope);
+        append_field(out, 'u', a->result);
     }
 }
 
