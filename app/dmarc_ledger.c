@@ -199,9 +199,11 @@ static void domain_text(struct buf *out, const struct summary *s, const struct d
 {
     buf_append_text(out, cli_style(CLI_BOLD));
     cli_append_safe(out, d->name);
-    buf_printf(out, "%s: %llu messages from %zu sources, %llu passed neither way; %zu reports by ",
+    buf_printf(out,
+               "%s: %llu messages from %zu source%s, %llu passed neither way; %zu report%s by ",
                cli_style(CLI_PLAIN), (unsigned long long)d->messages, d->sources,
-               (unsigned long long)d->failing, d->reports);
+               d->sources == 1 ? "" : "s", (unsigned long long)d->failing, d->reports,
+               d->reports == 1 ? "" : "s");
     append_names(out, &d->reporters, "nobody");
     buf_printf(out, " in %lld days\n%8s  %-39s %8s %8s %8s  %s\n", (long long)s->days, "messages",
                "source", "dkim", "spf", "failing", "passed for");
