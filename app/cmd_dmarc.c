@@ -1,6 +1,7 @@
 /* waybill dmarc check|show|report -- DMARC policies and their reports. */
 #include "app/cli.h"
 #include "app/cmd_dmarc_in.h"
+#include "app/daemon.h"
 #include "app/dnstext.h"
 #include "app/resolver.h"
 #include "base/json.h"
@@ -288,18 +289,28 @@ static int run_show(const struct dmarc_options *options, const char *text)
 int cmd_dmarc(int argc, char **argv)
 {
     static const struct cli_usage usage = {
-        "check|show|report [DOMAIN|FILE...]",
-        "checks and explains DMARC (RFC 9989), reads its reports",
+        "check|show|report|send [DOMAIN|FILE...]",
+        "checks and explains DMARC (RFC 9989), reads and sends its reports",
         "  check    what DMARC says of a message --from, for what SPF and DKIM passed\n"
         "  show     the policy of a domain: where it was found, what is wrong with it\n"
-        "  report   aggregate reports (.xml, .gz, .zip, or mail with one) as a table"};
+        "  report   aggregate reports (.xml, .gz, .zip, or mail with one) as a table; without a\n"
+        "           file, what the daemon has received about our domains\n"
+        "  send     reports to others about the days that are over, now"};
     struct dmarc_options o = {0};
+    const char *config = NULL, *since = NULL, *day = NULL;
+    bool dry_run = false, store = false;
+    uint64_t days = 30;
     const struct cli_option options[] = {
         CLI_JSON(&o.json),
         CLI_TEXT("from", &o.from, "ADDRESS", "check: the address of the From field"),
         CLI_LIST("dkim-pass", &o.dkim, "DOMAIN", "check: d= of a signature that passed"),
         CLI_LIST("spf-pass", &o.spf, "DOMAIN", "check: the domain that SPF passed for"),
-        CLI_DNS(&o.dns)};
+        CLI_DNS(&o.dns),
+        CLI_TEXT("since", &since, "DAYS", "report: how far to look back [30]"),
+        CLI_FLAG("store", &store, "report: put the files into the daemon's ledger too"),
+        CLI_TEXT("day", &day, "DATE", "send: about this day (2026-11-24), today included"),
+        CLI_FLAG("dry-run", &dry_run, "send: print the XML, send nothing"),
+        CLI_CONFIG(&config)};
     int operands = cli_parse(&usage, options, COUNT(options), argc, argv);
     struct slice verb = operands > 0 ? slice_of(argv[0]) : SLICE("");
 
@@ -308,6 +319,12 @@ int cmd_dmarc(int argc, char **argv)
     if (slice_eq(verb, SLICE("show")) && operands == 2)
         return run_show(&o, argv[1]);
     if (slice_eq(verb, SLICE("report")) && operands >= 2)
-        return dmarc_report_run(operands - 1, argv + 1, o.json);
-    cli_die("say check, show DOMAIN, or report FILE...");
+        return dmarc_report_run(operands - 1, argv + 1, o.json, store, config);
+    if (since != NULL && (!slice_to_u64(slice_of(since), &days) || days > 36500))
+        cli_die("--since: %s is no number of days", since);
+    if (slice_eq(verb, SLICE("report")))
+        return dmarc_ledger_run(config, (int64_t)days, o.json);
+    if (slice_eq(verb, SLICE("send")) && operands == 1)
+        return dmarc_send_run(config, day, dry_run);
+    cli_die("say check, show DOMAIN, report [FILE...], or send");
 }

@@ -143,9 +143,9 @@ static void add_policies(struct init *o)
 
     buf_append_text(&o->zone,
                     "; What receivers do with mail that proves nothing. Begin with none, read "
-                    "the reports, then\n; go to quarantine and reject.\n");
+                    "the reports\n; (waybill dmarc report), then go to quarantine and reject.\n");
     txt(o, arena_printf(o->arena, "_dmarc.%.*s", SLICE_ARG(d)),
-        arena_printf(o->arena, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%.*s", SLICE_ARG(d)));
+        arena_printf(o->arena, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%s", o->return_path));
     buf_printf(&o->zone,
                "; Senders are to use TLS (RFC 8461). Serve the policy below at\n"
                "; https://mta-sts.%.*s/.well-known/mta-sts.txt first, and change the id when it "
@@ -194,8 +194,12 @@ static void add_return_path(struct init *o)
     if (conf_get(defaults, "return_path_domain", &value))
         buf_printf(&o->conf,
                    "\n# Bounces come back to signed addresses in this domain.\n"
-                   "return_path_domain = \"%s\"\n",
-                   o->return_path);
+                   "return_path_domain = \"%s\"\n"
+                   "\n# Reports of others about our domains come here, and are read.\n"
+                   "dmarc_reports_address = { \"dmarc-reports@%s\" }\n"
+                   "# Daily reports to others about mail in their name that came to local domains:"
+                   "\n# dmarc_reports = yes\n",
+                   o->return_path, o->return_path);
     buf_finish(&value);
     conf_destroy(&defaults);
 }

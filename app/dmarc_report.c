@@ -1,20 +1,20 @@
 /* waybill dmarc report: aggregate reports out of .xml, .gz, .zip, or mail, as a table. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <time.h>
 
 #include "app/cli.h"
 #include "app/cmd_dmarc_in.h"
-#include "base/ascii.h"
+#include "app/daemon.h"
 #include "base/json.h"
 #include "lib/dmarc/report.h"
-#include "lib/message/mime.h"
+#include "lib/dmarc/tally.h"
+#include "lib/dmarc/unpack.h"
+#include "role/control.h"
 
 #define OUTPUT_MAX ((size_t)256 << 20)
 #define INPUT_MAX ((size_t)64 << 20)
 #define MEMORY_MAX ((size_t)512 << 20)
-#define READ_BYTES 65536
-#define TOP_DEPTH_MAX 3 /* mail > zip > gz */
+#define PIECE_BYTES 32768
+#define UNPACKED_MAX ((size_t)256 << 20)
 
 struct reports {
     struct arena *arena;
@@ -23,6 +23,8 @@ struct reports {
     bool as_json;
     const char *file;
     size_t read, failing; /* reports; messages that did not pass */
+    bool unread;          /* something could not be read */
+    const char *socket;   /* of the daemon whose ledger gets them; NULL: none does */
 };
 
 static void append_date(struct buf *out, int64_t unix_s)
@@ -147,14 +149,40 @@ static void report_text(struct buf *out, const char *file, const struct dmarc_re
     }
 }
 
-static bool take_xml(struct reports *all, struct slice xml)
+/* Into the daemon's ledger, in pieces that its control socket takes. */
+static bool store(const struct reports *all, const struct dmarc_report *r)
 {
+    const struct dmarc_row *row = r->rows;
+    uint64_t first = 0, count;
+    struct control_reply reply = {.ok = true};
+    struct buf piece;
+    struct err e;
+
+    buf_init(&piece, 4 * PIECE_BYTES);
+    do {
+        buf_clear(&piece);
+        row = dmarc_tally_write_piece(r, row, first, PIECE_BYTES, &piece, &count);
+        first += count;
+        buf_append_char(&piece, '\0');
+        if (control_ask(all->socket, "dmarc-store", piece.p, &reply, &e) < 0)
+            cli_die("%s", e.text);
+    } while (row != NULL && reply.ok);
+    buf_finish(&piece);
+    if (!reply.ok)
+        cli_warn("%s: not stored: %s", all->file, reply.text);
+    return reply.ok;
+}
+
+static void take_xml(void *ctx, struct slice xml)
+{
+    struct reports *all = ctx;
     struct dmarc_report r;
     struct err e;
 
     if (dmarc_report_read(xml, all->arena, &r, &e)) {
         cli_warn("%s: %s", all->file, e.text);
-        return false;
+        all->unread = true;
+        return;
     }
     for (const struct dmarc_row *row = r.rows; row; row = row->next)
         all->failing += passes(row) ? 0 : row->count > SIZE_MAX / 2 ? 1 : (size_t)row->count;
@@ -162,96 +190,20 @@ static bool take_xml(struct reports *all, struct slice xml)
         report_json(&all->json, all->file, &r);
     else
         report_text(&all->out, all->file, &r);
+    if (all->socket != NULL && !store(all, &r))
+        all->unread = true;
     all->read++;
-    return true;
 }
 
-static bool take(struct reports *all, struct slice data, unsigned depth);
-
-/* .gz and .zip, and whatever else libarchive opens: every member is looked at. */
-static bool take_archive(struct reports *all, struct slice data, unsigned depth)
+int dmarc_report_run(int files, char **paths, bool json, bool store, const char *store_config)
 {
-    struct archive *a = archive_read_new();
-    struct archive_entry *entry;
-    bool any = false;
-
-    (void)archive_read_support_filter_gzip(a);
-    (void)archive_read_support_format_zip(a);
-    (void)archive_read_support_format_raw(a);
-    if (archive_read_open_memory(a, data.p, data.n) != ARCHIVE_OK)
-        goto out;
-    while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
-        struct buf member;
-        la_ssize_t n = 0;
-
-        buf_init(&member, INPUT_MAX); /* a bomb stops here */
-        do {
-            char *room = buf_room(&member, READ_BYTES);
-            n = room ? archive_read_data(a, room, READ_BYTES) : -1;
-            if (n > 0)
-                buf_claim(&member, (size_t)n);
-        } while (n > 0);
-        if (n < 0)
-            cli_warn("%s: the archive is broken or too large", all->file);
-        else if (member.n > 0)
-            any = take(all, buf_slice(&member), depth + 1) || any;
-        buf_finish(&member);
-    }
-out:
-    (void)archive_read_free(a);
-    return any;
-}
-
-/* Mail with a report attached: every leaf that could be one. */
-static bool take_mail(struct reports *all, struct slice data, unsigned depth)
-{
-    struct mime_part *root;
-    struct err e;
-    bool any = false;
-
-    if (mime_parse(data, NULL, all->arena, &root, &e)) {
-        cli_warn("%s: %s", all->file, e.text);
-        return false;
-    }
-    for (const struct mime_part *p = root; p; p = mime_next(root, p)) {
-        struct buf content;
-
-        if (p->children || mime_is(p, "text/plain") || mime_is(p, "text/html"))
-            continue;
-        buf_init(&content, INPUT_MAX);
-        mime_decode(p, &content);
-        if (!content.full && content.n > 0)
-            any = take(all, buf_slice(&content), depth + 1) || any;
-        buf_finish(&content);
-    }
-    if (!any)
-        cli_warn("%s: no report inside", all->file);
-    return any;
-}
-
-static bool take(struct reports *all, struct slice data, unsigned depth)
-{
-    struct slice start = slice_trim_start(data);
-
-    if (slice_starts(start, SLICE("\xef\xbb\xbf")))
-        start = slice_from(start, 3);
-    if (start.n > 0 && start.p[0] == '<')
-        return take_xml(all, data);
-    if (depth >= TOP_DEPTH_MAX) {
-        cli_warn("%s: packed too deeply", all->file);
-        return false;
-    }
-    if (slice_starts(data, SLICE("PK\x03\x04")) || slice_starts(data, SLICE("\x1f\x8b")))
-        return take_archive(all, data, depth);
-    if (depth > 0)
-        return false; /* a picture, a signature: no report */
-    return take_mail(all, data, depth);
-}
-
-int dmarc_report_run(int files, char **paths, bool json)
-{
+    struct conf *conf = store ? daemon_conf(store_config, NULL) : NULL;
     struct reports all = {.as_json = json};
-    bool unread = false;
+    char socket[256];
+    struct err e;
+
+    if (store)
+        all.socket = conf_control_socket(conf, socket);
 
     buf_init(&all.out, OUTPUT_MAX);
     if (json) {
@@ -263,7 +215,10 @@ int dmarc_report_run(int files, char **paths, bool json)
 
         all.arena = arena_create(MEMORY_MAX);
         all.file = paths[i];
-        unread = !take(&all, file.data, 0) || unread;
+        if (dmarc_unpack(file.data, UNPACKED_MAX, all.arena, take_xml, &all, &e)) {
+            cli_warn("%s: %s", paths[i], e.text);
+            all.unread = true;
+        }
         arena_destroy(&all.arena);
         cli_file_close(&file);
     }
@@ -281,5 +236,7 @@ int dmarc_report_run(int files, char **paths, bool json)
     }
     cli_write(&all.out);
     buf_finish(&all.out);
-    return unread ? CLI_USAGE : all.failing > 0 ? CLI_BAD_ANSWER : CLI_GOOD;
+    if (conf != NULL)
+        conf_destroy(&conf);
+    return all.unread ? CLI_USAGE : all.failing > 0 ? CLI_BAD_ANSWER : CLI_GOOD;
 }

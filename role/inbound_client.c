@@ -22,7 +22,7 @@ static void forget_envelope(struct client *c)
     c->recipient_n = c->recipient_cap = c->envelope_bytes = c->address_n = 0;
     c->sender_path = c->forward_domain = c->only_address = SLICE("");
     c->sender = (struct smtp_sender){0};
-    c->is_return = c->is_single = false;
+    c->is_return = c->is_single = c->is_report = false;
     c->unproven = CONF_UNPROVEN_OBEY;
 }
 
@@ -86,7 +86,7 @@ static void on_sender(struct client *c, const struct smtp_sender *sender)
         say(c, 451, "4.3.0", "The queue is restarting; try again later");
         return;
     }
-    if (!c->may_relay && !inbound_return_is_on(in) && !proof_is_on(in)) {
+    if (!c->may_relay && !inbound_return_is_on(in) && !proof_is_on(in) && !reports_are_on(in)) {
         say(c, 550, "5.7.1", "Relaying denied: log in first, or send from an allowed network");
         return;
     }

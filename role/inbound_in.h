@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "lib/crypt/hash.h"
 #include "lib/dkim/sign.h"
+#include "lib/dmarc/record.h"
 #include "lib/smtp/server.h"
 #include "mta/event/options.h"
 #include "mta/intake/header.h"
@@ -72,6 +73,7 @@ struct inbound {
     bool keys_are_known;
     struct list idle_signers; /* of signer_link */
     struct inbound_return *returns;
+    unsigned reports_open; /* DMARC reports that are coming in now */
     struct list idle_proofs, idle_seals;
     struct dns_resolver *dns; /* NULL: no local domain */
     struct crypt_hash *hash;  /* for one-shot digests */
@@ -111,7 +113,8 @@ struct client {
     int64_t line_ms;             /* when its newest command line came */
     unsigned lines;              /* of commands, until then */
     uint64_t check;              /* the queue is asked about the recipient; 0: not */
-    bool is_return;              /* the recipient is a bounce address */
+    bool is_return;              /* the recipient is a bounce address, or is_report */
+    bool is_report;              /* ... is one of dmarc_reports_address */
     bool is_single;              /* it stood for another address: nobody else is taken beside it */
     unsigned unproven;           /* CONF_UNPROVEN_*: the mildest of the recipients' domains */
     uint64_t unknown_recipients; /* that it asked for */
@@ -167,6 +170,7 @@ struct message {
     struct buf head;   /* as it will be sent */
     struct buf body;   /* not handed to the queue yet */
     bool pieces_sent;
+    bool is_report; /* counted in reports_open */
     struct arena *arena;
     struct intake_header found;
     struct slice stream;
@@ -247,6 +251,20 @@ void return_body(struct message *m, struct slice bytes);
 const char *return_end(struct message *m);
 /* A mail whose address the queue did not know counts as forged. */
 void return_answered(struct message *m, const struct msg_accepted *a);
+
+/* --- inbound_reports.c: DMARC reports, ours and about us --- */
+
+struct verdict;
+/* A message to a local domain was judged; `applied` is what we do with it. */
+void reports_seen(struct message *m, struct verdict *v, enum dmarc_policy applied);
+bool reports_are_on(const struct inbound *in); /* there is an address for reports about us */
+bool reports_is_one(const struct inbound *in, struct slice address);
+/* A mail to such an address begins; false: there are too many at once. */
+bool reports_begin(struct message *m);
+void reports_body(struct message *m, struct slice bytes);
+/* The queue is there. True: it has the report. False: refused, with the code and a sentence. */
+bool reports_end(struct message *m, unsigned *code_out, struct err *e);
+
 /* The queue's answer about the recipient, or its absence (NULL: 451). */
 void client_checked(struct client *c, const struct msg_checked *m);
 

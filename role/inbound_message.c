@@ -31,6 +31,8 @@ static struct signer_link *take_signer(struct inbound *in)
 }
 
 static void budget_over(void *ctx);
+static void refuse(struct message *m, unsigned code, const char *enhanced, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
 struct message *message_begin(struct client *c)
 {
@@ -51,6 +53,8 @@ struct message *message_begin(struct client *c)
     buf_init(&m->body, BODY_MAX);
     loop_timer_init(&m->budget, in->env.loop, budget_over, m);
     (void)map_put(in->waiting, map_key_u64(&m->txn), m);
+    if (c->is_report && !reports_begin(m))
+        refuse(m, 451, "4.3.2", "Too many reports come in at once; try again later");
     return m;
 }
 
@@ -59,6 +63,7 @@ void message_destroy(struct message *m)
     (void)map_remove(m->inbound->waiting, map_key_u64(&m->txn));
     if (m->client != NULL)
         m->client->message = NULL;
+    m->inbound->reports_open -= m->is_report;
     loop_timer_finish(&m->budget);
     give_signer_back(m);
     proof_give_back(m);
@@ -71,8 +76,6 @@ void message_destroy(struct message *m)
     free(m);
 }
 
-static void refuse(struct message *m, unsigned code, const char *enhanced, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
 static void refuse(struct message *m, unsigned code, const char *enhanced, const char *fmt, ...)
 {
     va_list args;
@@ -305,6 +308,8 @@ void message_body(struct message *m, struct slice bytes)
         take_header(m, bytes);
     else if (m->state == MESSAGE_BODY)
         take_body(m, bytes);
+    else if (m->state == MESSAGE_RETURN && m->is_report)
+        reports_body(m, bytes);
     else if (m->state == MESSAGE_RETURN)
         return_body(m, bytes);
 }
@@ -452,6 +457,15 @@ static void end_return(struct message *m)
         answer(m, 550, "5.7.1", refusal);
 }
 
+static void end_report(struct message *m)
+{
+    unsigned code;
+    struct err e;
+
+    if (!reports_end(m, &code, &e))
+        answer(m, code, code == 552 ? "5.3.4" : "5.6.0", e.text);
+}
+
 void message_end(struct message *m)
 {
     m->received_us = loop_clock_us();
@@ -466,6 +480,8 @@ void message_end(struct message *m)
     loop_timer_set(&m->budget, m->inbound->conf->ack_budget_ms);
     if (m->state == MESSAGE_RETURN && m->inbound->queue == NULL)
         answer(m, 451, "4.3.0", "The queue is not there; try again later");
+    else if (m->state == MESSAGE_RETURN && m->is_report)
+        end_report(m);
     else if (m->state == MESSAGE_RETURN)
         end_return(m);
     else if (m->proof != NULL)

@@ -247,6 +247,9 @@ static void conclude(struct proof *p)
     const struct dmarc_outcome *d = verdict_dmarc(p->verdict);
     unsigned policy = m->client->unproven;
     bool failed = d->result == DMARC_FAIL && d->disposition != DMARC_POLICY_NONE;
+    enum dmarc_policy applied = !failed || policy == CONF_UNPROVEN_ACCEPT ? DMARC_POLICY_NONE
+                                : policy == CONF_UNPROVEN_TAG             ? DMARC_POLICY_QUARANTINE
+                                                                          : d->disposition;
     struct buf fields;
     char text[200];
 
@@ -254,7 +257,8 @@ static void conclude(struct proof *p)
              LOG_STRING("spf", spf_result_text(verdict_spf(p->verdict)->result)),
              LOG_STRING("dmarc", dmarc_result_text(d->result)),
              LOG_STRING("asked", dmarc_policy_text(d->disposition)));
-    if (failed && policy == CONF_UNPROVEN_OBEY && d->disposition == DMARC_POLICY_REJECT) {
+    reports_seen(m, p->verdict, applied);
+    if (applied == DMARC_POLICY_REJECT) {
         (void)snprintf(text, sizeof text,
                        "%.*s asks to refuse mail in its name that neither SPF nor DKIM proves",
                        SLICE_ARG(slice_sub(d->author_domain, 0, 100)));
@@ -265,7 +269,7 @@ static void conclude(struct proof *p)
     buf_init(&fields, FIELDS_MAX);
     verdict_results_field(p->verdict, slice_of(in->hostname), &fields);
     verdict_received_spf(p->verdict, &fields);
-    if (failed && policy != CONF_UNPROVEN_ACCEPT)
+    if (applied == DMARC_POLICY_QUARANTINE)
         buf_printf(&fields, "X-Waybill-Quarantine: dmarc=fail policy=%s\r\n",
                    dmarc_policy_text(d->disposition));
     message_proven(m, p->verdict, buf_slice(&fields));

@@ -166,6 +166,7 @@ struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *
     if (targets.n == 0) {
         all = add(c, address, buf_slice(&options));
         c->is_return = return_is_one(c, address);
+        c->is_report = reports_is_one(c->inbound, address);
     }
     while (all && targets.n > 0)
         all = add_target(c, address, slice_cut(&targets, ' '), &options);

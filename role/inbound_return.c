@@ -149,7 +149,8 @@ enum return_answer return_check(struct client *c, struct slice address,
                                 struct smtp_reply *reply_out)
 {
     struct inbound *in = c->inbound;
-    bool is_return = is_return_path(in, address);
+    bool is_report = reports_is_one(in, address);
+    bool is_return = is_report || is_return_path(in, address);
     enum recipient_place place;
 
     if (c->check != 0)
@@ -165,6 +166,8 @@ enum return_answer return_check(struct client *c, struct slice address,
         *reply_out = (struct smtp_reply){452, "4.5.3", "One bounce address at a time"};
         return RETURN_REPLY;
     }
+    if (is_report)
+        return RETURN_TAKE; /* what it is shows when it has been read */
     if (is_return && forged_of(in, c) >= (uintptr_t)in->conf->forged_bounces_max) {
         *reply_out = (struct smtp_reply){
             421, "4.7.0", "Too many bounce addresses that are not ours; try again later"};
@@ -210,7 +213,7 @@ void return_forget(struct client *c)
 
 bool return_is_one(const struct client *c, struct slice address)
 {
-    return is_return_path(c->inbound, address);
+    return is_return_path(c->inbound, address) || reports_is_one(c->inbound, address);
 }
 
 /* --- what it says --- */

@@ -13,6 +13,7 @@
 #include "mta/event/options.h"
 #include "mta/event/outcome.h"
 #include "role/messages.h"
+#include "role/outbound_reports.h"
 #include "role/role.h"
 #include "rt/dns/dns.h"
 #include "rt/stream/stream.h"
@@ -76,6 +77,7 @@ struct outbound {
     struct bus *queue;
     struct streams *streams;
     struct dns_resolver *dns;
+    struct rua_checks *checks;
     struct tls_context *tls;
     struct tls_cache *tls_cache;
     struct map *targets, *jobs;
@@ -646,6 +648,8 @@ static void from_queue(void *ctx, uint16_t type, struct slice payload, int fd)
         take_job(o, payload);
     else if (type == MSG_DOT_GRANTED)
         take_grant(o, payload);
+    else if (type == MSG_RUA_QUESTION)
+        rua_checks_take(o->checks, o->queue, payload);
 }
 
 /* Without the queue nothing may be sent: it is restarted, and finds what was under way in the
@@ -659,6 +663,7 @@ static void queue_gone(void *ctx, const struct err *why)
 
     log_warn(o->env.log, "outbound.queue_gone", LOG_ERR(why));
     bus_close(&o->queue);
+    rua_checks_forget(o->checks);
     while (map_next(o->targets, &cursor, &key, &value))
         target_free(value);
     map_destroy(&o->targets);
@@ -707,6 +712,7 @@ static void outbound_destroy(void *role)
         queue_gone(o, &(struct err){.text = "ended"});
     map_destroy(&o->targets);
     map_destroy(&o->jobs);
+    rua_checks_destroy(&o->checks);
     dns_destroy(&o->dns);
     streams_destroy(&o->streams);
     tls_cache_destroy(&o->tls_cache);
@@ -748,6 +754,7 @@ static void *outbound_create(const struct role_env *env, struct err *e)
         outbound_destroy(o);
         return NULL;
     }
+    o->checks = rua_checks_create(o->dns);
     return o;
 }
 

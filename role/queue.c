@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "lib/crypt/hash.h"
+#include "store/ledger/dmarc.h"
 
 #define ARENA_MAX (64u << 20)
 #define FACTS_MAX (256u << 20)
@@ -213,6 +214,7 @@ static void commit_group(void *ctx)
         return;
     if (q->in_group) {
         start_us = loop_clock_us();
+        queue_reports_write(q);
         good = commit_stores(q, &full);
         q->in_group = false;
         q->outcomes_since_ms = 0;
@@ -224,6 +226,7 @@ static void commit_group(void *ctx)
             schedule_committed(q);
         else
             undo_group(q);
+        queue_reports_committed(q, good);
         queue_control_committed(q->control, good);
         if (good && ledger_checkpoint_if_due(q->ledger, &e) < 0)
             log_warn(q->env.log, "ledger.checkpoint", LOG_ERR(&e));
@@ -305,7 +308,8 @@ static void keep_house(void *ctx)
     queue_open_group(q);
     if (!q->spoiled) {
         if (ledger_forget(q->ledger, before_ms, 500, &more, &e) < 0 ||
-            ledger_forget_failures(q->ledger, now_ms - FAILURES_KEPT_MS, now_ms, &e) < 0) {
+            ledger_forget_failures(q->ledger, now_ms - FAILURES_KEPT_MS, now_ms, &e) < 0 ||
+            ledger_dmarc_forget(q->ledger, (now_ms - q->conf->dmarc_keep_ms) / 1000, &e) < 0) {
             log_warn(q->env.log, "ledger.forget", LOG_ERR(&e));
             q->spoiled = true;
         } else {
@@ -386,6 +390,7 @@ static void queue_destroy(void *role)
     queue_bounce_destroy(q);
     queue_own_destroy(q);
     queue_srs_destroy(q);
+    queue_reports_destroy(q);
     queue_maildir_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
@@ -440,6 +445,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
     q->arena = arena_create(ARENA_MAX);
     queue_maildir_create(q);
     queue_own_create(q);
+    queue_reports_create(q);
     q->sites = map_create(q->random_state);
     q->attempts = map_create(q->random_state);
     q->next_attempt = 1;
@@ -483,6 +489,10 @@ static void from_inbound(void *ctx, uint16_t type, struct slice payload, int fd)
         queue_take_check(link->queue, link, payload);
     else if (type == MSG_REPORT)
         queue_take_report(link->queue, link, payload);
+    else if (type == MSG_DMARC_SEEN)
+        queue_take_dmarc_seen(link->queue, payload);
+    else if (type == MSG_DMARC_PIECE)
+        queue_take_dmarc_piece(link->queue, link, payload);
 }
 
 static void from_outbound(void *ctx, uint16_t type, struct slice payload, int fd)
@@ -494,6 +504,8 @@ static void from_outbound(void *ctx, uint16_t type, struct slice payload, int fd
         queue_take_dot(link->queue, link, payload);
     else if (type == MSG_OUTCOME)
         queue_take_outcome(link->queue, payload);
+    else if (type == MSG_RUA_ANSWER)
+        queue_take_rua_answer(link->queue, payload);
 }
 
 static void link_closed(void *ctx, const struct err *why)
@@ -536,6 +548,8 @@ static void queue_stop(void *role)
 {
     struct queue *q = role;
 
+    if (queue_reports_has_counted(q))
+        queue_open_group(q);
     q->stopping = true; /* dispatches nothing more; what is open commits at the turn's end */
     if (q->env.stopped != NULL)
         q->env.stopped(q->env.stopped_ctx);
@@ -547,6 +561,7 @@ static void queue_settings(void *role, const struct conf *conf)
 
     q->conf = conf;
     queue_bounce_settings(q);
+    queue_reports_settings(q);
     schedule_wake(q->schedule, SLICE(""));
 }
 

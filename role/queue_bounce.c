@@ -240,8 +240,11 @@ static bool is_signed(const struct queue *q, struct slice stream, struct slice s
 {
     const struct conf_stream *s = conf_find_stream(q->conf, stream);
 
-    return q->conf->return_path_domain[0] != '\0' && sender.n > 0 && s != NULL &&
-           s->return_path == CONF_RETURN_PATH_SIGNED;
+    if (q->conf->return_path_domain[0] == '\0' || sender.n == 0)
+        return false;
+    /* The stream of our own reports needs no section. */
+    return s != NULL ? s->return_path == CONF_RETURN_PATH_SIGNED
+                     : slice_eq(stream, SLICE(QUEUE_REPORTS_STREAM));
 }
 
 /* What takes the place of an address of ours has a setting of its own: without a path of ours SPF

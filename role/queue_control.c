@@ -151,6 +151,27 @@ static bool change_suppression(struct queue *q, const struct msg_control_request
     return true;
 }
 
+/* "dmarc-send", "dmarc-running" and "dmarc-store"; false: another verb. */
+static bool serve_reports(struct queue *q, const struct msg_control_request *m,
+                          struct pending_answer *p)
+{
+    struct err e = {ERR_NONE, ""};
+    int result = 0;
+
+    if (slice_eq(m->verb, SLICE("dmarc-send")))
+        result = queue_reports_run(q, m->argument, &p->answer.count, &e);
+    else if (slice_eq(m->verb, SLICE("dmarc-running")))
+        p->answer.count = queue_reports_are_running(q);
+    else if (slice_eq(m->verb, SLICE("dmarc-store")))
+        result = queue_reports_store(q, m->argument, &e);
+    else
+        return false;
+    p->answer.ok = result == 0;
+    if (result != 0)
+        (void)snprintf(p->text, sizeof p->text, "%s", e.text);
+    return true;
+}
+
 static void run_verb(struct control *c, const struct msg_control_request *m,
                      struct pending_answer *p)
 {
@@ -170,7 +191,7 @@ static void run_verb(struct control *c, const struct msg_control_request *m,
             q->spoiled = true;
         return;
     }
-    if (change_suppression(q, m, p))
+    if (change_suppression(q, m, p) || serve_reports(q, m, p))
         return;
     for (size_t i = 0; i < COUNT(changes); i++)
         if (slice_eq(m->verb, changes[i].verb)) {

@@ -19,12 +19,14 @@
 #include "store/ledger/suppression.h"
 #include "store/spool/spool.h"
 
-#define SEGMENTS_HELD 64 /* descriptors of the spool that an outbound process keeps */
+#define QUEUE_REPORTS_STREAM "reports" /* of DMARC reports that we send */
+#define SEGMENTS_HELD 64               /* descriptors of the spool that an outbound process keeps */
 
 struct queue;
 struct queue_bounce;
 struct queue_own;
 struct queue_srs;
+struct queue_reports;
 
 /* A bus to another role. */
 struct queue_link {
@@ -112,6 +114,7 @@ struct queue {
     struct queue_bounce *bounce;
     struct queue_own *own;
     struct queue_srs *srs;
+    struct queue_reports *reports;
     struct {
         struct list jobs;
         struct loop_deferred later;
@@ -213,6 +216,24 @@ void queue_srs_destroy(struct queue *q);
 bool queue_srs_path(struct queue *q, const struct ledger_message *message, struct buf *out);
 /* May mail come in for it, and whom does it go on to? */
 void queue_srs_check(struct queue *q, const struct msg_check *m, struct msg_checked *out);
+
+/* queue_reports.c: DMARC reports, ours and about us */
+void queue_reports_create(struct queue *q);
+void queue_reports_destroy(struct queue *q);
+void queue_reports_settings(struct queue *q);
+void queue_take_dmarc_seen(struct queue *q, struct slice payload);
+void queue_take_rua_answer(struct queue *q, struct slice payload);
+void queue_take_dmarc_piece(struct queue *q, struct queue_link *from, struct slice payload);
+bool queue_reports_has_counted(const struct queue *q);
+void queue_reports_write(struct queue *q); /* what was counted, into the open group */
+void queue_reports_committed(struct queue *q, bool good);
+/* Sends reports about a day (a number, days since 1970) or, without one, about all days before
+ * today. *count_out: how many there are to be made. Inside a group. */
+MUST_USE int queue_reports_run(struct queue *q, struct slice day, uint64_t *count_out,
+                               struct err *e);
+bool queue_reports_are_running(const struct queue *q);
+/* A piece (lib/dmarc/tally.h) of a report that somebody gives us. Inside a group. */
+MUST_USE int queue_reports_store(struct queue *q, struct slice piece, struct err *e);
 
 /* queue_control.c */
 struct control *queue_control_create(struct queue *q, int fd);

@@ -251,6 +251,7 @@ void ledger_rollback(struct ledger *l)
     map_destroy(&l->sites); /* it may hold numbers that were never stored */
     l->sites = map_create(0);
     l->now = l->saved;
+    l->dmarc.is_loaded = false; /* counts of what was never stored */
     l->in_group = false;
 }
 

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "store/ledger/db_in.h"
+#include "store/ledger/dmarc.h"
 #include "store/ledger/duplicates_in.h"
 #include "store/ledger/ledger.h"
 #include "store/ledger/sql_in.h"
@@ -69,6 +70,11 @@ struct ledger {
     struct buf text;      /* ranges on their way into a statement */
     int64_t forget_after; /* where ledger_forget() goes on */
     struct ledger_counters counters;
+    struct {
+        bool is_loaded;
+        int64_t day;
+        uint64_t periods, rows; /* of that day */
+    } dmarc;
     bool has_failures;
     unsigned char failing[LEDGER_FILTER_BYTES]; /* a filter of addresses that failed */
 };
@@ -129,6 +135,10 @@ void segment_leave(struct ledger *l, uint64_t segment, uint64_t bytes, int64_t n
 
 /* --- suppression.c --- */
 MUST_USE int suppression_load(struct ledger *l, struct err *e);
+
+/* --- dmarc.c --- */
+/* Reads DMARC_PERIOD_COLUMNS of the current row. */
+struct ledger_dmarc_period dmarc_period(const struct db *db, int statement, struct arena *arena);
 
 /* --- ledger.c --- */
 MUST_USE int ledger_expect_group(struct ledger *l, struct err *e);

@@ -1,14 +1,10 @@
 #include "store/ledger/reader.h"
 
-#include "store/ledger/ledger_in.h"
+#include "store/ledger/reader_in.h"
 
 #define HOUR_MS 3600000
 #define STATES_UNFINISHED (1u << LEDGER_QUEUED | 1u << LEDGER_HELD | 1u << LEDGER_UNKNOWN_HELD)
 #define STORY_EVENTS_MAX 100000u
-
-struct ledger_reader {
-    struct db db;
-};
 
 int ledger_reader_open(const char *path, struct ledger_reader **reader_out, struct err *e)
 {

@@ -5,6 +5,7 @@
 #ifndef STORE_LEDGER_READER_H
 #define STORE_LEDGER_READER_H
 
+#include "store/ledger/dmarc.h"
 #include "store/ledger/ledger.h"
 #include "store/ledger/suppression.h"
 
@@ -143,5 +144,32 @@ MUST_USE int ledger_check(struct ledger_reader *r, struct ledger_check *check_ou
 MUST_USE int ledger_each_segment(struct ledger_reader *r,
                                  bool (*segment)(void *ctx, const struct ledger_segment *segment),
                                  void *ctx, struct err *e);
+
+/* --- DMARC reports --- */
+
+/* Periods of ours, by day and domain; their texts live in `arena`. A callback that returns false
+ * ends the walk, here and below. */
+MUST_USE int ledger_each_dmarc_period(
+    struct ledger_reader *r, int64_t first_day, int64_t last_day, struct arena *arena,
+    bool (*period)(void *ctx, const struct ledger_dmarc_period *p), void *ctx, struct err *e);
+/* The rows of one, the most frequent first. */
+MUST_USE int ledger_each_dmarc_row(struct ledger_reader *r, int64_t period,
+                                   bool (*row)(void *ctx, struct slice line, uint64_t count),
+                                   void *ctx, struct err *e);
+
+/* A report that was received. */
+struct ledger_dmarc_report {
+    int64_t id;
+    struct slice org, report_id, domain, email, policy;
+    int64_t begin_s, end_s, received_s;
+};
+/* Whole ones whose time ended at `since_s` or later, by domain; texts live in `arena`. */
+MUST_USE int ledger_each_dmarc_report(struct ledger_reader *r, int64_t since_s, struct arena *arena,
+                                      bool (*report)(void *ctx,
+                                                     const struct ledger_dmarc_report *d),
+                                      void *ctx, struct err *e);
+MUST_USE int ledger_each_dmarc_report_row(struct ledger_reader *r, int64_t report,
+                                          bool (*row)(void *ctx, struct slice line, uint64_t count),
+                                          void *ctx, struct err *e);
 
 #endif

@@ -55,6 +55,22 @@ const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE failure(address TEXT NOT NULL, scope TEXT NOT NULL, category TEXT NOT NULL,"
     " time INTEGER NOT NULL, message INTEGER NOT NULL,"
     " PRIMARY KEY(address, scope, category, time, message)) WITHOUT ROWID;",
+    /* rows and policies are lines of lib/dmarc/tally.h; dmarc_period and _row are what we see and
+     * report, dmarc_received and _received_row what others report to us. Times are unix seconds. */
+    "CREATE TABLE dmarc_period(id INTEGER PRIMARY KEY, day INTEGER NOT NULL, domain TEXT NOT NULL,"
+    " part INTEGER NOT NULL, policy TEXT NOT NULL, rua TEXT NOT NULL, begin INTEGER NOT NULL,"
+    " end INTEGER NOT NULL, rows INTEGER NOT NULL, messages INTEGER NOT NULL,"
+    " left_out INTEGER NOT NULL, state INTEGER NOT NULL, note TEXT NOT NULL,"
+    " UNIQUE(day, domain, part));"
+    "CREATE TABLE dmarc_row(period INTEGER NOT NULL, row TEXT NOT NULL, count INTEGER NOT NULL,"
+    " PRIMARY KEY(period, row)) WITHOUT ROWID;"
+    "CREATE TABLE dmarc_received(id INTEGER PRIMARY KEY, org TEXT NOT NULL,"
+    " report_id TEXT NOT NULL, domain TEXT NOT NULL, email TEXT NOT NULL, policy TEXT NOT NULL,"
+    " begin INTEGER NOT NULL, end INTEGER NOT NULL, received INTEGER NOT NULL,"
+    " whole INTEGER NOT NULL, UNIQUE(org, report_id, domain));"
+    "CREATE INDEX dmarc_received_when ON dmarc_received(received);"
+    "CREATE TABLE dmarc_received_row(report INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " row TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(report, n)) WITHOUT ROWID;",
 };
 
 #define IS_LIVE                                                                                    \
@@ -64,6 +80,8 @@ const char *const migrations[SCHEMA_VERSION] = {
     "work.site = recipient.site AND work.due = recipient.due AND work.message ="                   \
     " recipient.message AND work.part = recipient.part"
 #define UNFINISHED "recipient.state IN (0, 6, 7)"
+#define DMARC_PERIOD_COLUMNS                                                                       \
+    "id, day, domain, part, policy, rua, begin, end, rows, messages, left_out, state, note"
 #define MESSAGE_COLUMNS                                                                            \
     "low, received, segment, offset, body, head, size, stream, tag, sender, options, client,"      \
     " client_ip, helo, login, tls, message_id, from_field, subject, recipients, first"
@@ -179,6 +197,37 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
         " recipient.options FROM message JOIN recipient ON recipient.id = first + ?2 - 1"
         " WHERE message.id = ?1 AND ?2 BETWEEN 1 AND recipients",
     [SQL_RECIPIENT_BOUNCED] = "UPDATE recipient SET state = 2 WHERE id = ? AND state IN (1, 8)",
+    [SQL_DMARC_DAY] = "SELECT count(*), coalesce(sum(rows), 0) FROM dmarc_period WHERE day = ?",
+    [SQL_DMARC_PERIOD] = "SELECT id, rows, policy, rua FROM dmarc_period WHERE day = ? AND domain ="
+                         " ? AND state = 0",
+    [SQL_DMARC_POLICY] = "UPDATE dmarc_period SET policy = ?, rua = ? WHERE id = ?",
+    [SQL_DMARC_PARTS] = "SELECT count(*), max(end) FROM dmarc_period WHERE day = ? AND domain = ?",
+    [SQL_DMARC_OPEN] = "INSERT INTO dmarc_period(day, domain, part, policy, rua, begin, end, rows,"
+                       " messages, left_out, state, note) VALUES(?,?,?,?,?,?,0,0,0,0,0,'')"
+                       " RETURNING id",
+    [SQL_DMARC_MORE] = "UPDATE dmarc_row SET count = count + ? WHERE period = ? AND row = ?",
+    [SQL_DMARC_ROW] = "INSERT INTO dmarc_row VALUES(?,?,?)",
+    [SQL_DMARC_ROWS] = "UPDATE dmarc_period SET rows = rows + 1 WHERE id = ?",
+    [SQL_DMARC_MESSAGES] = "UPDATE dmarc_period SET messages = messages + ?,"
+                           " left_out = left_out + ? WHERE id = ?",
+    [SQL_DMARC_NEXT] = "SELECT " DMARC_PERIOD_COLUMNS " FROM dmarc_period WHERE id > ?"
+                       " AND day BETWEEN ? AND ? AND state = 0 ORDER BY id LIMIT 1",
+    [SQL_DMARC_ALL_ROWS] = "SELECT row, count FROM dmarc_row WHERE period = ? ORDER BY count DESC,"
+                           " row",
+    [SQL_DMARC_CLOSE] = "UPDATE dmarc_period SET state = ?, end = ?, note = ? WHERE id = ?",
+    [SQL_DMARC_FIND_REPORT] = "SELECT id, whole FROM dmarc_received WHERE org = ? AND report_id = ?"
+                              " AND domain = ?",
+    [SQL_DMARC_RECEIVED_SINCE] = "SELECT count(*) FROM dmarc_received WHERE received >= ?",
+    [SQL_DMARC_RECEIVE] = "INSERT INTO dmarc_received(org, report_id, domain, email, policy, begin,"
+                          " end, received, whole) VALUES(?,?,?,?,?,?,?,?,0) RETURNING id",
+    [SQL_DMARC_WHOLE] = "UPDATE dmarc_received SET whole = 1 WHERE id = ?",
+    [SQL_DMARC_RECEIVED_ROW] = "INSERT OR REPLACE INTO dmarc_received_row VALUES(?,?,?,?)",
+    [SQL_DMARC_OLD_PERIODS] = "SELECT id FROM dmarc_period WHERE day < ? / 86400 - 1 LIMIT ?",
+    [SQL_DMARC_REMOVE_ROWS] = "DELETE FROM dmarc_row WHERE period = ?",
+    [SQL_DMARC_REMOVE_PERIOD] = "DELETE FROM dmarc_period WHERE id = ?",
+    [SQL_DMARC_OLD_REPORTS] = "SELECT id FROM dmarc_received WHERE received < ? LIMIT ?",
+    [SQL_DMARC_REMOVE_RECEIVED_ROWS] = "DELETE FROM dmarc_received_row WHERE report = ?",
+    [SQL_DMARC_REMOVE_RECEIVED] = "DELETE FROM dmarc_received WHERE id = ?",
 };
 
 #define ROW_COLUMNS                                                                                \
@@ -235,4 +284,12 @@ const char *const reader_sql[READ_COUNT] = {
                           " AND (?2 = 0 OR scope = ?3) ORDER BY address, scope",
     [READ_FAILURES] = "SELECT address, scope, category, time, message FROM failure"
                       " WHERE address = ? ORDER BY time",
+    [READ_DMARC_PERIODS] = "SELECT " DMARC_PERIOD_COLUMNS " FROM dmarc_period"
+                           " WHERE day BETWEEN ? AND ? ORDER BY day, domain, part",
+    [READ_DMARC_ROWS] = "SELECT row, count FROM dmarc_row WHERE period = ? ORDER BY count DESC,"
+                        " row",
+    [READ_DMARC_REPORTS] = "SELECT id, org, report_id, domain, email, policy, begin, end, received"
+                           " FROM dmarc_received WHERE whole = 1 AND end >= ? ORDER BY domain, id",
+    [READ_DMARC_RECEIVED_ROWS] = "SELECT row, count FROM dmarc_received_row WHERE report = ?"
+                                 " ORDER BY n",
 };

@@ -71,6 +71,29 @@ enum writer_statement {
     SQL_REMOVE_FAILURES,
     SQL_FIND_RECIPIENT,
     SQL_RECIPIENT_BOUNCED,
+    SQL_DMARC_DAY,
+    SQL_DMARC_PERIOD,
+    SQL_DMARC_POLICY,
+    SQL_DMARC_PARTS,
+    SQL_DMARC_OPEN,
+    SQL_DMARC_MORE,
+    SQL_DMARC_ROW,
+    SQL_DMARC_ROWS,
+    SQL_DMARC_MESSAGES,
+    SQL_DMARC_NEXT,
+    SQL_DMARC_ALL_ROWS,
+    SQL_DMARC_CLOSE,
+    SQL_DMARC_FIND_REPORT,
+    SQL_DMARC_RECEIVED_SINCE,
+    SQL_DMARC_RECEIVE,
+    SQL_DMARC_WHOLE,
+    SQL_DMARC_RECEIVED_ROW,
+    SQL_DMARC_OLD_PERIODS,
+    SQL_DMARC_REMOVE_ROWS,
+    SQL_DMARC_REMOVE_PERIOD,
+    SQL_DMARC_OLD_REPORTS,
+    SQL_DMARC_REMOVE_RECEIVED_ROWS,
+    SQL_DMARC_REMOVE_RECEIVED,
     SQL_WRITER_COUNT
 };
 extern const char *const writer_sql[SQL_WRITER_COUNT];
@@ -99,12 +122,16 @@ enum reader_statement {
     READ_STRAY,
     READ_SUPPRESSIONS,
     READ_FAILURES,
+    READ_DMARC_PERIODS,
+    READ_DMARC_ROWS,
+    READ_DMARC_REPORTS,
+    READ_DMARC_RECEIVED_ROWS,
     READ_COUNT
 };
 extern const char *const reader_sql[READ_COUNT];
 
 /* The columns of struct ledger_message, in the order in which load_message() takes them. */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 extern const char *const migrations[SCHEMA_VERSION]; /* [i] takes version i to i+1 */
 
 #endif
