@@ -4,14 +4,11 @@
  * The secrets are lines of srs.secret in data_dir, as postsrsd has them: the first one signs, all
  * are good. It is made at the first start; whoever has forwarded with another program puts his
  * there. */
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "lib/addr/srs.h"
 #include "lib/crypt/hash.h"
 #include "lib/text/base64.h"
 #include "role/queue_in.h"
+#include "role/secret.h"
 
 #define DAY_MS INT64_C(86400000)
 #define FILE_MAX_BYTES 8192
@@ -22,60 +19,40 @@ struct queue_srs {
     char text[FILE_MAX_BYTES];
 };
 
-static int make_file(const char *path, struct queue_srs *s, struct err *e)
+static int read_lines(struct queue_srs *s, struct slice rest, struct err *e)
 {
-    unsigned char secret[SECRET_BYTES];
-    struct buf line = {.p = s->text, .cap = sizeof s->text, .max = sizeof s->text};
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), result = 0;
-
-    if (fd < 0)
-        return err_system(e, errno, "%s cannot be made", path);
-    crypt_random(secret, sizeof secret);
-    base64_encode((struct slice){(const char *)secret, sizeof secret}, &line);
-    crypt_wipe(secret, sizeof secret);
-    s->scheme.secrets[0] = buf_slice(&line);
-    s->scheme.secret_count = 1;
-    buf_append_char(&line, '\n');
-    if (write(fd, line.p, line.n) != (ssize_t)line.n || fsync(fd) < 0) /* a few octets */
-        result = err_system(e, errno, "%s cannot be written", path);
-    close(fd);
-    return result;
-}
-
-static int read_file(const char *path, int fd, struct queue_srs *s, struct err *e)
-{
-    ssize_t n = read(fd, s->text, sizeof s->text);
-    struct slice rest = {s->text, n > 0 ? (size_t)n : 0}; /* positive */
-
-    if (n < 0)
-        return err_system(e, errno, "%s cannot be read", path);
-    if (rest.n == sizeof s->text)
-        return err_set(e, ERR_LIMIT, "%s has more than %d bytes", path, FILE_MAX_BYTES - 1);
     while (rest.n > 0) {
         struct slice line = slice_trim(slice_line(&rest));
 
         if (line.n == 0 || line.p[0] == '#')
             continue;
         if (s->scheme.secret_count == SRS_SECRETS_MAX)
-            return err_set(e, ERR_LIMIT, "%s has more than %d secrets", path, SRS_SECRETS_MAX);
+            return err_set(e, ERR_LIMIT, "srs.secret has more than %d secrets", SRS_SECRETS_MAX);
         s->scheme.secrets[s->scheme.secret_count++] = line;
     }
-    return s->scheme.secret_count > 0 ? 0 : err_set(e, ERR_SYNTAX, "%s has no secret in it", path);
+    return s->scheme.secret_count > 0 ? 0
+                                      : err_set(e, ERR_SYNTAX, "srs.secret has no secret in it");
 }
 
 int queue_srs_create(struct queue *q, struct err *e)
 {
-    char path[560];
-    int fd, result;
+    unsigned char secret[SECRET_BYTES];
+    struct buf line;
+    size_t n = 0;
+    int result;
 
     q->srs = mem_alloc(sizeof *q->srs);
-    (void)snprintf(path, sizeof path, "%.540s/srs.secret", q->conf->data_dir);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? make_file(path, q->srs, e)
-                               : err_system(e, errno, "%s cannot be read", path);
-    result = read_file(path, fd, q->srs, e);
-    close(fd);
+    buf_init(&line, 4 * SECRET_BYTES);
+    crypt_random(secret, sizeof secret);
+    base64_encode((struct slice){(const char *)secret, sizeof secret}, &line);
+    buf_append_char(&line, '\n');
+    result = secret_file(q->conf->data_dir, "srs.secret", buf_slice(&line), q->srs->text,
+                         sizeof q->srs->text, &n, e);
+    if (result == 0)
+        result = read_lines(q->srs, (struct slice){q->srs->text, n}, e);
+    crypt_wipe(secret, sizeof secret);
+    crypt_wipe(line.p, line.n);
+    buf_finish(&line);
     return result;
 }
 
