@@ -46,18 +46,18 @@ def die_between(tmp):
         for n in names:
             assert give(w, f"a@{n}", "b@local.test", mail(n, 1))[0] == 250
         wait_for(lambda: w.command("dmarc", "send", "--dry-run", "--day", str(TODAY)).count("<feedback") == len(names), "what was counted")
-        halves = 0
-        for delay in (0.03, 0.06, 0.1):
+        ledger = sqlite3.connect(w.dir / "data/ledger.sqlite")
+        done = lambda: ledger.execute("SELECT count(*) FROM dmarc_period WHERE state = 1").fetchone()[0]
+        for until in (5, 60, 120):
             queue = w.pids()["queue"]
             sending = subprocess.Popen([binary(), "dmarc", "send", "--day", str(TODAY), "--config", str(w.config)],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(delay)
+            while done() < until and sending.poll() is None:
+                pass
             os.kill(queue, signal.SIGKILL)
             sending.wait(60)
             wait_for(lambda: w.pids().get("queue", queue) != queue, "the queue")
-            done = sqlite3.connect(w.dir / "data/ledger.sqlite").execute("SELECT count(*) FROM dmarc_period WHERE state = 1").fetchone()[0]
-            halves += 0 < done < len(names)
-        print(f"{halves} of 3 kills in the midst of it")
+            assert until <= done() < len(names), "it died too late"
 
         def rest():
             r = subprocess.run([binary(), "dmarc", "send", "--day", str(TODAY), "--config", str(w.config)], capture_output=True, text=True)
@@ -65,7 +65,7 @@ def die_between(tmp):
         wait_for(rest, "the end")
         by_itself(w)
         assert w.stop() == 0
-        rows = sqlite3.connect(w.dir / "data/ledger.sqlite").execute(
+        rows = ledger.execute(
             "SELECT subject, count(*) FROM message WHERE stream = 'reports' GROUP BY subject").fetchall()
         assert sorted(rows) == sorted([(f"Report Domain: {n}", 1) for n in names] + [("first", 1)]), rows
         w.fsck()
