@@ -16,6 +16,8 @@ later.test. TXT "v=spf1 -all"
 _dmarc.later.test. TXT "v=DMARC1; p=none; rua=mailto:d@slow.test"
 ;!timeout later.test._report._dmarc.slow.test.
 """
+DKIM = ("DKIM-Signature: v=1; a=rsa-sha256; d=nokey.test; s=s1; c=relaxed/relaxed; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n"
+        "DKIM-Signature: v=1; a=rsa-sha256; d=bad<&>.test; s=; h=from; bh=x; b=y\r\nDKIM-Signature: what\r\n")
 NS = "{urn:ietf:params:xml:ns:dmarc-2.0}"
 if time.time() % 86400 > 86400 - 40:
     time.sleep(86401 - time.time() % 86400)  # all of it happens on one day
@@ -53,6 +55,9 @@ def unpack(message):
 
 
 def rows_of(xml):
+    if shutil.which("xmllint"):
+        r = subprocess.run(["xmllint", "--noout", "--schema", str(ROOT / "test/tools/dmarc-report.xsd"), "-"], input=xml, capture_output=True)
+        assert r.returncode == 0, r.stderr + xml
     root = ET.fromstring(xml)
     assert root.tag == NS + "feedback" and [c.tag for c in root][:3] == [NS + n for n in ("version", "report_metadata", "policy_published")]
     found = []
@@ -73,7 +78,7 @@ def meta(root, path):
 def send_reports(w, sink):
     for n in range(3):
         assert give(w, "a@good.test", "b@local.test", mail("good.test", n))[0] == 250
-    assert give(w, "a@bad.test", "b@local.test", mail("bad.test", 1))[0] == 550
+    assert give(w, "a@bad.test", "b@local.test", DKIM + mail("bad.test", 1))[0] == 550
     for n in range(2):
         assert give(w, "a@bad.test", "b@tagging.test", mail("bad.test", n))[0] == 250
     assert give(w, "a@silent.test", "b@local.test", mail("silent.test", 1))[0] == 250
