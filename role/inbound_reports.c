@@ -1,9 +1,9 @@
 /* DMARC reports at the door: what each message to a local domain is told about to the queue, and
  * what others report about our domains. The latter come from anybody, packed: everything has a
  * ceiling. */
-#include "lib/addr/domain.h"
 #include "lib/dmarc/tally.h"
 #include "lib/dmarc/unpack.h"
+#include "lib/dnsmsg/name.h"
 #include "lib/verdict/verdict.h"
 #include "role/inbound_in.h"
 #include "store/ledger/dmarc.h"
@@ -54,7 +54,8 @@ static size_t list_results(struct verdict *v, struct dmarc_auth list[SEEN_AUTHS_
         for (size_t i = 0; i < verdict_dkim_count(v) && n + 1 < SEEN_AUTHS_MAX; i++) {
             const struct dkim_verdict *d = verdict_dkim(v, i);
 
-            if ((d->result == DKIM_PASS) != (passed == 1) || d->domain.n == 0)
+            if ((d->result == DKIM_PASS) != (passed == 1) || !dns_name_is_valid(d->domain) ||
+                !dns_name_is_valid(d->selector)) /* both are required; this names nobody */
                 continue;
             list[n++] = (struct dmarc_auth){.is_dkim = true,
                                             .domain = d->domain,

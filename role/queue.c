@@ -19,6 +19,7 @@
 #define OUTCOMES_WAIT_MS 4
 #define OUTCOMES_WAIT_MAX 64
 #define FAILURES_KEPT_MS (INT64_C(3650) * 86400000) /* longer than any threshold looks back */
+#define DMARC_PERIODS_KEPT_MS (INT64_C(30) * 86400000)
 #define FACTS_AGAIN_MS 1000
 
 uint64_t queue_random(struct queue *q)
@@ -309,7 +310,8 @@ static void keep_house(void *ctx)
     if (!q->spoiled) {
         if (ledger_forget(q->ledger, before_ms, 500, &more, &e) < 0 ||
             ledger_forget_failures(q->ledger, now_ms - FAILURES_KEPT_MS, now_ms, &e) < 0 ||
-            ledger_dmarc_forget(q->ledger, (now_ms - q->conf->dmarc_keep_ms) / 1000, &e) < 0) {
+            ledger_dmarc_forget(q->ledger, (now_ms - DMARC_PERIODS_KEPT_MS) / 1000,
+                                (now_ms - q->conf->dmarc_keep_ms) / 1000, &e) < 0) {
             log_warn(q->env.log, "ledger.forget", LOG_ERR(&e));
             q->spoiled = true;
         } else {

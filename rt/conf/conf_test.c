@@ -141,6 +141,9 @@ static void errors(void **state)
         {"listener l { tls = implicit }", "needs tls_certificate"},
         {"tls_certificate = x", "need each other"},
         {"key k { domain = d }", "selector is missing"},
+        {"dmarc_report_from = \"x\"", "dmarc_report_from: 'x' is no address"},
+        {"dmarc_report_from = \"a@b>\"", "is no address"},
+        {"dmarc_reports_address = { \"a@b.example\", \"@b\" }", "'@b' is no address"},
         {"stream \"a b\" { }", "'a b'"},
         {"route \"\" { }", "the name ''"},
     };

@@ -242,6 +242,29 @@ static int check_key(const struct conf_key *k, struct err *e)
     return 0;
 }
 
+/* It goes into header fields as it is. */
+static bool is_address(const char *text)
+{
+    struct slice domain = slice_of(text), local = slice_cut(&domain, '@');
+
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p <= ' ' || *p >= 0x7f || strchr("<>()[],;:\\\"", *p) != NULL)
+            return false;
+    return local.n > 0 && domain.n > 0 && slice_find(domain, '@') == SLICE_NONE;
+}
+
+static int check_addresses(const struct conf *c, struct err *e)
+{
+    if (c->dmarc_report_from[0] != '\0' && !is_address(c->dmarc_report_from))
+        return err_set(e, ERR_SYNTAX, "%s: dmarc_report_from: '%s' is no address", parse.name,
+                       c->dmarc_report_from);
+    for (size_t i = 0; i < c->dmarc_reports_address.count; i++)
+        if (!is_address(c->dmarc_reports_address.items[i]))
+            return err_set(e, ERR_SYNTAX, "%s: dmarc_reports_address: '%s' is no address",
+                           parse.name, c->dmarc_reports_address.items[i]);
+    return 0;
+}
+
 static int check_all(const struct conf *c, struct err *e)
 {
     if ((c->tls_certificate[0] == '\0') != (c->tls_key[0] == '\0'))
@@ -249,6 +272,8 @@ static int check_all(const struct conf *c, struct err *e)
                        parse.name);
     if (c->retry.count == 0)
         return err_set(e, ERR_SYNTAX, "%s: retry needs at least one wait", parse.name);
+    if (check_addresses(c, e) != 0)
+        return -1;
     for (size_t i = 0; i < c->listener_count; i++)
         if (check_listener(c, &c->listeners[i], e) != 0)
             return -1;

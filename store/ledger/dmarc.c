@@ -277,13 +277,13 @@ static int forget_some(struct ledger *l, int find, int rows, int whole, int64_t 
     return 0;
 }
 
-int ledger_dmarc_forget(struct ledger *l, int64_t before_s, struct err *e)
+int ledger_dmarc_forget(struct ledger *l, int64_t periods_s, int64_t reports_s, struct err *e)
 {
     if (ledger_expect_group(l, e) != 0)
         return -1;
     if (forget_some(l, SQL_DMARC_OLD_PERIODS, SQL_DMARC_REMOVE_ROWS, SQL_DMARC_REMOVE_PERIOD,
-                    before_s, e) != 0)
+                    periods_s, e) != 0)
         return -1;
     return forget_some(l, SQL_DMARC_OLD_REPORTS, SQL_DMARC_REMOVE_RECEIVED_ROWS,
-                       SQL_DMARC_REMOVE_RECEIVED, before_s, e);
+                       SQL_DMARC_REMOVE_RECEIVED, reports_s, e);
 }

@@ -74,7 +74,9 @@ MUST_USE int ledger_dmarc_store(struct ledger *l, const struct ledger_dmarc_rece
 MUST_USE int ledger_dmarc_add_row(struct ledger *l, int64_t report, uint64_t n, struct slice line,
                                   uint64_t count, struct err *e);
 
-/* Forgets closed periods and received reports that ended before `before_s`; at most 100 at once. */
-MUST_USE int ledger_dmarc_forget(struct ledger *l, int64_t before_s, struct err *e);
+/* Forgets periods of days before `periods_s` and reports received before `reports_s`; at most 100
+ * of each at once. */
+MUST_USE int ledger_dmarc_forget(struct ledger *l, int64_t periods_s, int64_t reports_s,
+                                 struct err *e);
 
 #endif

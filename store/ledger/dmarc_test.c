@@ -294,11 +294,11 @@ static void old_reports_are_forgotten(void **state)
     assert_int_not_equal(store("org", "7", true, 3), 0);
     OK(ledger_commit(l, &e));
     OK(ledger_begin(l, &e));
-    OK(ledger_dmarc_forget(l, T0 - 10 * DAY_S, &e));
+    OK(ledger_dmarc_forget(l, T0 - 10 * DAY_S, T0 - 10 * DAY_S, &e));
     OK(ledger_commit(l, &e));
     assert_int_equal(read_reports().n, 1);
     OK(ledger_begin(l, &e));
-    OK(ledger_dmarc_forget(l, T0 + 10 * DAY_S, &e));
+    OK(ledger_dmarc_forget(l, T0 + 10 * DAY_S, T0 + 10 * DAY_S, &e));
     OK(ledger_commit(l, &e));
     assert_int_equal(read_reports().n, 0);
     (void)next_period(0, false);

@@ -62,6 +62,7 @@ const char *const migrations[SCHEMA_VERSION] = {
     " end INTEGER NOT NULL, rows INTEGER NOT NULL, messages INTEGER NOT NULL,"
     " left_out INTEGER NOT NULL, state INTEGER NOT NULL, note TEXT NOT NULL,"
     " UNIQUE(day, domain, part));"
+    "CREATE INDEX dmarc_period_open ON dmarc_period(id) WHERE state = 0;"
     "CREATE TABLE dmarc_row(period INTEGER NOT NULL, row TEXT NOT NULL, count INTEGER NOT NULL,"
     " PRIMARY KEY(period, row)) WITHOUT ROWID;"
     "CREATE TABLE dmarc_received(id INTEGER PRIMARY KEY, org TEXT NOT NULL,"
@@ -222,7 +223,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
                           " end, received, whole) VALUES(?,?,?,?,?,?,?,?,0) RETURNING id",
     [SQL_DMARC_WHOLE] = "UPDATE dmarc_received SET whole = 1 WHERE id = ?",
     [SQL_DMARC_RECEIVED_ROW] = "INSERT OR REPLACE INTO dmarc_received_row VALUES(?,?,?,?)",
-    [SQL_DMARC_OLD_PERIODS] = "SELECT id FROM dmarc_period WHERE day < ? / 86400 - 1 LIMIT ?",
+    [SQL_DMARC_OLD_PERIODS] = "SELECT id FROM dmarc_period WHERE day < ? / 86400 LIMIT ?",
     [SQL_DMARC_REMOVE_ROWS] = "DELETE FROM dmarc_row WHERE period = ?",
     [SQL_DMARC_REMOVE_PERIOD] = "DELETE FROM dmarc_period WHERE id = ?",
     [SQL_DMARC_OLD_REPORTS] = "SELECT id FROM dmarc_received WHERE received < ? LIMIT ?",

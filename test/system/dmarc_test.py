@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """DMARC reports both ways: what strangers send to a local domain is counted and reported, signed, to those who ask for it
 and may be asked; that very report, mailed back to an address for reports, is what `waybill dmarc report` shows."""
-import base64, datetime, email, gzip, io, pathlib, re, sqlite3, sys, tempfile, zipfile, xml.etree.ElementTree as ET
+import base64, datetime, email, gzip, io, pathlib, re, sys, tempfile, zipfile, xml.etree.ElementTree as ET
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from waybill_test import *
 
@@ -16,6 +16,8 @@ later.test. TXT "v=spf1 -all"
 _dmarc.later.test. TXT "v=DMARC1; p=none; rua=mailto:d@slow.test"
 ;!timeout later.test._report._dmarc.slow.test.
 """
+DKIM = ("DKIM-Signature: v=1; a=rsa-sha256; d=nokey.test; s=s1; c=relaxed/relaxed; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n"
+        "DKIM-Signature: v=1; a=rsa-sha256; d=bad<&>.test; s=; h=from; bh=x; b=y\r\nDKIM-Signature: what\r\n")
 NS = "{urn:ietf:params:xml:ns:dmarc-2.0}"
 if time.time() % 86400 > 86400 - 40:
     time.sleep(86401 - time.time() % 86400)  # all of it happens on one day
@@ -53,6 +55,9 @@ def unpack(message):
 
 
 def rows_of(xml):
+    if shutil.which("xmllint"):
+        r = subprocess.run(["xmllint", "--noout", "--schema", str(ROOT / "test/tools/dmarc-report.xsd"), "-"], input=xml, capture_output=True)
+        assert r.returncode == 0, r.stderr + xml
     root = ET.fromstring(xml)
     assert root.tag == NS + "feedback" and [c.tag for c in root][:3] == [NS + n for n in ("version", "report_metadata", "policy_published")]
     found = []
@@ -73,7 +78,7 @@ def meta(root, path):
 def send_reports(w, sink):
     for n in range(3):
         assert give(w, "a@good.test", "b@local.test", mail("good.test", n))[0] == 250
-    assert give(w, "a@bad.test", "b@local.test", mail("bad.test", 1))[0] == 550
+    assert give(w, "a@bad.test", "b@local.test", DKIM + mail("bad.test", 1))[0] == 550
     for n in range(2):
         assert give(w, "a@bad.test", "b@tagging.test", mail("bad.test", n))[0] == 250
     assert give(w, "a@silent.test", "b@local.test", mail("silent.test", 1))[0] == 250
@@ -163,45 +168,7 @@ def refuse(w):
     assert (w.dir / "log").read_text().count("inbound.dmarc_refused") == 7
 
 
-def die_between(tmp):
-    """The queue dies again and again while it reports about 200 domains: each report is stored once."""
-    zone, names = pathlib.Path(tmp, "many"), [f"d{i}.test" for i in range(200)]
-    zone.write_text("".join(f'{n}. TXT "v=spf1 -all"\n_dmarc.{n}. TXT "v=DMARC1; p=none; rua=mailto:d@{n}"\n' for n in names))
-    sink = Sink(pathlib.Path(tmp, "sink-many"))
-    closed = free_ports(1)[0]
-    route = (f'route "local.test" {{ via = {{ "127.0.0.1:{sink.port}" }} tls = none local = yes }}\n'
-             f'route "*" {{ via = {{ "127.0.0.1:{closed}" }} tls = none }}\n')
-    with Waybill(settings=f'relay_networks = {{ "192.0.2.0/24" }}\ndns = "zone:{zone}"\ndmarc_reports = yes\n', route=route) as w:
-        for n in names:
-            assert give(w, f"a@{n}", "b@local.test", mail(n, 1))[0] == 250
-        wait_for(lambda: w.command("dmarc", "send", "--dry-run", "--day", str(TODAY)).count("<feedback") == len(names), "what was counted")
-        halves = 0
-        for delay in (0.03, 0.06, 0.1):
-            queue = w.pids()["queue"]
-            sending = subprocess.Popen([binary(), "dmarc", "send", "--day", str(TODAY), "--config", str(w.config)],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(delay)
-            os.kill(queue, signal.SIGKILL)
-            sending.wait(60)
-            wait_for(lambda: w.pids().get("queue", queue) != queue, "the queue")
-            done = sqlite3.connect(w.dir / "data/ledger.sqlite").execute("SELECT count(*) FROM dmarc_period WHERE state = 1").fetchone()[0]
-            halves += 0 < done < len(names)
-        print(f"{halves} of 3 kills in the midst of it")
-
-        def rest():
-            r = subprocess.run([binary(), "dmarc", "send", "--day", str(TODAY), "--config", str(w.config)], capture_output=True, text=True)
-            return "nothing to report" in r.stdout
-        wait_for(rest, "the end")
-        assert w.stop() == 0
-        rows = sqlite3.connect(w.dir / "data/ledger.sqlite").execute(
-            "SELECT subject, count(*) FROM message WHERE stream = 'reports' GROUP BY subject").fetchall()
-        assert sorted(rows) == sorted((f"Report Domain: {n}", 1) for n in names), rows
-        w.fsck()
-    sink.close()
-
-
 with tempfile.TemporaryDirectory() as tmp:
-    die_between(tmp)
     zone = pathlib.Path(tmp, "zone")
     for one_process in (False, True):
         folder = pathlib.Path(tmp, str(one_process))
@@ -236,4 +203,4 @@ with tempfile.TemporaryDirectory() as tmp:
             assert w.stop() == 0
             w.fsck()
         sink.close()
-print("7 passed, 0 failed")
+print("6 passed, 0 failed")

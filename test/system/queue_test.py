@@ -22,7 +22,7 @@ def listed(w, ids):
     assert [r["id"] for r in found] == [ids[0], ids[1], ids[1], ids[2]], found
     assert {r["state"] for r in found} == {"queued"} and {r["attempts"] for r in found} == {1}
     assert found[0]["reply_code"] == 450 and "no such mailbox" in found[0]["reply_text"], found[0]
-    assert found[0]["due_ms"] > time.time() * 1000 + 3000_000, found[0]
+    assert found[0]["due_ms"] > time.time() * 1000 + 2800_000, found[0]  # an hour, less a fifth by chance
     assert [r["id"] for r in rows(w, "--stream", "news")] == [ids[2]]
     assert [r["recipient"] for r in rows(w, "--recipient", "d@other.test")] == ["d@other.test"]
     assert len(rows(w, "--domain", "receiver.test")) == 3
