@@ -1,5 +1,4 @@
 /* Recipients: who exists here, and who takes the place of an address of ours. */
-#include "lib/addr/path.h"
 #include "mta/event/options.h"
 #include "role/inbound_in.h"
 #include "role/recipients.h"
