@@ -320,6 +320,7 @@ static void inbound_settings(void *role, const struct conf *conf)
     in->conf = conf; /* with as many listeners as before: the super sees to that */
     for (size_t i = 0; i < in->door_n; i++)
         in->doors[i].conf = &conf->listeners[i];
+    recipient_reload(in);
 }
 
 const struct role_ops inbound_role = {

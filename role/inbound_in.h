@@ -134,6 +134,7 @@ void client_shut(struct client *c, bool patient);
 
 MUST_USE int recipient_open(struct inbound *in, struct err *e); /* after proof_open() */
 void recipient_close(struct inbound *in);
+void recipient_reload(struct inbound *in); /* there are new settings */
 enum recipient_place {
     RECIPIENT_HERE, /* or elsewhere: nothing is known against it */
     RECIPIENT_UNKNOWN,

@@ -1,5 +1,4 @@
 /* Recipients: who exists here, and who takes the place of an address of ours. */
-#include "lib/addr/path.h"
 #include "mta/event/options.h"
 #include "role/inbound_in.h"
 #include "role/recipients.h"
@@ -55,6 +54,26 @@ void recipient_close(struct inbound *in)
     in->recipients_n = 0;
 }
 
+void recipient_reload(struct inbound *in)
+{
+    struct listed *old = in->recipients, *read;
+    size_t old_n = in->recipients_n, read_n;
+    struct err e;
+    bool good;
+
+    in->recipients_n = 0;
+    good = recipient_open(in, &e) == 0;
+    read = in->recipients;
+    read_n = in->recipients_n;
+    in->recipients = good ? old : read; /* what is given up */
+    in->recipients_n = good ? old_n : read_n;
+    recipient_close(in);
+    in->recipients = good ? read : old;
+    in->recipients_n = good ? read_n : old_n;
+    if (!good)
+        log_error(in->env.log, "inbound.recipients", LOG_ERR(&e)); /* the old ones stay */
+}
+
 static const struct recipients *list_of(const struct inbound *in, const struct conf_route *route)
 {
     for (size_t i = 0; i < in->recipients_n; i++)
@@ -69,9 +88,12 @@ enum recipient_place recipient_find(const struct inbound *in, struct slice addre
     const struct recipients *list;
     char room[ADDRESS_ROOM];
     struct buf out = {.p = room, .cap = sizeof room, .max = sizeof room};
-    struct slice untagged = recipient_untagged(address, in->conf->recipient_delimiter, &out);
+    struct slice untagged;
 
-    if (route == NULL || forwards_find(in->forwards, address, untagged).n > 0)
+    if (route == NULL)
+        return RECIPIENT_HERE;
+    untagged = recipient_untagged(address, in->conf->recipient_delimiter, &out);
+    if (forwards_find(in->forwards, address, untagged).n > 0)
         return RECIPIENT_HERE;
     if (is_maildir(route))
         return RECIPIENT_ASK;

@@ -42,6 +42,39 @@ static const struct {
                "the domain\n.Ql *\nstands for all that have no route of their own.\n"},
 };
 
+static const char local_mail[] =
+    ".Sh LOCAL MAIL AND FORWARDING\n"
+    "Mail for the domain of a route with\n"
+    ".Ic local No = Ar yes\n"
+    "is taken from anybody, for addresses that exist: those of\n"
+    ".Ic forwards_file ,\n"
+    "whose targets take their place; those whose Maildir is there, which is never made by a "
+    "delivery;\n"
+    "those of the route's\n"
+    ".Ic recipients_file ;\n"
+    "and without that file all, for whatever the next hop makes of them.\n"
+    "Others are refused.\n"
+    "The address\n"
+    ".Ql postmaster\n"
+    "should be among them (RFC 5321).\n"
+    ".Pp\n"
+    "A target of another domain gets the mail with our return path if\n"
+    ".Ic return_path_domain\n"
+    "is set, as\n"
+    ".Ic forward_return_path\n"
+    "says, and with an ARC set (RFC 8617) if there is a key of the domain that was written to, or "
+    "of\n"
+    "one above it.\n"
+    "The secrets of SRS are lines of\n"
+    ".Pa srs.secret\n"
+    "in\n"
+    ".Ic data_dir :\n"
+    "the first one signs, all are good.\n"
+    "The file is made at the first start; one of postsrsd does as well, with\n"
+    ".Ic srs_hash_length No = Ar 4 .\n"
+    "It is read at the start.\n"
+    "Mail to an SRS address is taken with the null sender only.\n";
+
 /* A word of mdoc: a leading dot or quote, and backslashes, are not ours to interpret. */
 static void put_escaped(struct slice text, struct buf *out)
 {
@@ -104,6 +137,7 @@ void conf_manual(struct buf *out)
                 put_setting(&conf_rows[i], out);
         buf_append_text(out, ".El\n");
     }
+    buf_append_text(out, local_mail);
     buf_append_text(out, ".Sh EXAMPLES\n"
                          ".Bd -literal -offset indent\n"
                          "hostname = \"mx.example.com\"\n"
@@ -114,6 +148,12 @@ void conf_manual(struct buf *out)
                          "}\n"
                          "stream news {\n"
                          "    unknown = hold\n"
+                         "}\n"
+                         "route \"example.com\" {\n"
+                         "    via = {\"unix:/run/dovecot/lmtp\"}\n"
+                         "    protocol = lmtp\n"
+                         "    local = yes\n"
+                         "    recipients_file = \"/etc/waybill/recipients\"\n"
                          "}\n"
                          "route \"*\" {\n"
                          "    via = {\"smarthost.example.com:587\"}\n"

@@ -49,7 +49,8 @@ def two_hops(tmp, one_process):
     folder.mkdir()
     zone.write_text(ZONE + keygen("one.test", folder) + keygen("two.test", folder))
     sink = Sink(folder / "sink")
-    (folder / "forwards-1").write_text("list@one.test far@two.test\nclosed@one.test here@one.test\n")
+    (folder / "forwards-1").write_text("list@one.test far@two.test\nclosed@one.test here@one.test\n"
+                                       "both@one.test here@one.test far@two.test\n")
     (folder / "forwards-2").write_text("far@two.test end@three.test\n")
     common = f'relay_networks = {{ "192.0.2.0/24" }}\ndns = "zone:{zone}"\nreturn_path_domain = "bounce.%s"\n' \
              f'forwards_file = "{folder}/forwards-%s"\n'
@@ -83,11 +84,16 @@ def two_hops(tmp, one_process):
         broken = passes("broken", extra="ARC-Seal: i=1; a=rsa-sha256; b=YWJj\r\n")
         seals = dict(re.findall(rb"ARC-Seal: i=(\d);[^;]*; cv=(\w+)", broken))
         assert seals == {b"2": b"fail"}, ("a closed chain was sealed", seals)
-        # what stays here gets none; nor does what our own clients send
+        # what stays here gets none, unless a copy of it goes on
         here = passes("here", "closed@one.test")
         assert b"ARC-Seal" not in here, here
+        before = len(sink.mails())
+        give(first.port, "a@author.test", "both@one.test", text("both"))
+        wait_for(lambda: len(sink.mails()) == before + 2, "both copies")
+        sealed = sorted(of_sink(m).count(b"ARC-Seal:") for m in sink.mails()[before:])
+        assert sealed == [1, 2], sealed
         signed = [e for e in first.events() if e["event"] == "signed"]
-        assert len(signed) == 2 and "ARC one.test/s (rsa-sha256)" in signed[0]["text"], signed
+        assert len(signed) == 3 and "ARC one.test/s (rsa-sha256)" in signed[0]["text"], signed
         assert first.stop() == 0 and second.stop() == 0
     sink.close()
 

@@ -82,11 +82,14 @@ def existing(tmp, one_process):
         # users come and go while it runs
         (root / "local.test" / "carl").mkdir()
         assert give(w, "x@good.test", "carl@local.test", mail("good.test"))[0] == 250
-        if not one_process:  # there the process that read the file is replaced
-            listed.write_text("bob\ndora\n")
-            w.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: answered(w, "dora@bare.test") == 250, "the new list")
-            assert answered(w, "ann@bare.test") == 550
+        listed.write_text("bob\ndora\n")
+        w.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: answered(w, "dora@bare.test") == 250, "the new list")
+        wait_for(lambda: answered(w, "ann@bare.test") == 550, "the end of the old one")
+        listed.write_text("bob\n@bad\n")
+        w.process.send_signal(signal.SIGHUP)  # a list that cannot be read changes nothing
+        wait_for(lambda: "recipients:2" in (w.dir / "log").read_text(), "the complaint")
+        assert not one_process or answered(w, "dora@bare.test") == 250
         assert w.stop() == 0
     sink.close()
 
