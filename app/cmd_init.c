@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "app/dnstext.h"
 #include "app/keyfile.h"
 #include "base/arena.h"
 #include "lib/dkim/record.h"
 #include "lib/dnsmsg/address.h"
 #include "lib/dnsmsg/name.h"
+#include "lib/dnsmsg/zone_write.h"
 #include "rt/conf/conf.h"
 
 #define OUTPUT_MAX ((size_t)4 << 20)
@@ -63,7 +63,7 @@ static void write_file(const char *path, struct slice text, bool force)
 
 static void txt(struct init *o, struct slice name, struct slice text)
 {
-    dnstext_txt(name, text, &o->zone);
+    dns_zone_write_txt(name, text, &o->zone);
 }
 
 static void add_host(struct init *o, struct slice spf_terms)

@@ -1,11 +1,12 @@
 #include "app/doctor.h"
 
 #include "app/cli.h"
-#include "app/dnstext.h"
-#include "app/spf_suggest.h"
+#include "app/spf_survey.h"
 #include "lib/dkim/record.h"
 #include "lib/dmarc/eval.h"
 #include "lib/dnsmsg/name.h"
+#include "lib/dnsmsg/zone_write.h"
+#include "lib/spf/suggest.h"
 
 #define RECORD_MAX 65536
 #define RSA_BITS_MIN 2048 /* RFC 8301 3.2: signers use at least this */
@@ -39,7 +40,7 @@ static struct slice publish_txt(struct doctor *d, struct slice name, struct slic
     struct buf line;
 
     buf_init(&line, RECORD_MAX);
-    dnstext_txt(name, text, &line);
+    dns_zone_write_txt(name, text, &line);
     struct slice kept = arena_copy(d->arena, slice_trim(buf_slice(&line)));
     buf_finish(&line);
     return kept;
@@ -130,7 +131,7 @@ static void examine_coverage(struct doctor *d, const struct spf_tree *t,
 static void examine_spf(struct doctor *d, struct slice domain)
 {
     struct spf_survey *s = spf_survey_create();
-    const struct spf_tree *t = spf_suggest_survey(s, d->dns, domain, (struct slice){0});
+    const struct spf_tree *t = spf_survey_walk(s, d->dns, domain, (struct slice){0});
     struct doctor_finding **start = d->last;
 
     for (const struct spf_finding *f = t->findings; f; f = f->next) {

@@ -64,42 +64,12 @@ void resolver_close(struct resolver **r)
     *r = NULL;
 }
 
-/* --- copies, since rt/dns lends its answers for one call only --- */
-
-static void copy_record(struct arena *a, const struct dns_record *from, struct dns_record *to)
-{
-    struct slice *strings = NULL;
-    size_t at = 0;
-
-    *to = *from;
-    to->name = arena_copy(a, from->name);
-    to->text = arena_copy(a, from->text);
-    to->data = arena_copy(a, from->data);
-    if (from->string_count > 0)
-        strings = arena_array(a, from->string_count, sizeof *strings);
-    for (size_t i = 0; strings && i < from->string_count; i++) {
-        strings[i] = slice_sub(to->text, at, from->strings[i].n);
-        at += from->strings[i].n;
-    }
-    to->strings = strings;
-    to->string_count = strings ? from->string_count : 0;
-}
-
+/* rt/dns lends its answers for one call only. */
 static void take_answer(void *ctx, const struct dns_answer *answer)
 {
     struct resolver *r = ctx;
-    struct dns_record *records = NULL;
 
-    *r->waiting = *answer;
-    r->waiting->canonical = arena_copy(r->answers, answer->canonical);
-    if (answer->count > 0)
-        records = arena_array(r->answers, answer->count, sizeof *records);
-    for (size_t i = 0; records && i < answer->count; i++)
-        copy_record(r->answers, &answer->records[i], &records[i]);
-    r->waiting->records = records;
-    r->waiting->count = records ? answer->count : 0;
-    if (answer->count > 0 && !records)
-        r->waiting->status = DNS_SERVFAIL;
+    dns_answer_copy(r->answers, answer, r->waiting);
     r->waiting = NULL;
 }
 
