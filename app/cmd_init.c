@@ -152,6 +152,7 @@ static void add_policies(struct init *o)
                "changes:\n"
                ";   version: STSv1\n;   mode: testing\n;   mx: %s\n;   max_age: 86400\n",
                SLICE_ARG(d), o->hostname);
+    buf_printf(&o->zone, "mta-sts.%.*s. 3600 IN CNAME %s.\n", SLICE_ARG(d), o->hostname);
     txt(o, arena_printf(o->arena, "_mta-sts.%.*s", SLICE_ARG(d)),
         arena_printf(o->arena, "v=STSv1; id=%lld", (long long)cli_now(-1)));
     buf_append_text(&o->zone, "; Reports about TLS (RFC 8460).\n");

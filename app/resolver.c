@@ -13,7 +13,7 @@ struct resolver {
     struct loop *loop;
     struct dns_resolver *dns;
     struct arena *answers;
-    struct dns_answer *waiting; /* where the answer goes; NULL once it is there */
+    size_t open; /* questions under way */
 };
 
 static void open_zone(struct resolver *r, const char *path)
@@ -64,23 +64,40 @@ void resolver_close(struct resolver **r)
     *r = NULL;
 }
 
+struct waiting {
+    struct resolver *resolver;
+    struct dns_answer *answer_out;
+};
+
 /* rt/dns lends its answers for one call only. */
 static void take_answer(void *ctx, const struct dns_answer *answer)
 {
-    struct resolver *r = ctx;
+    struct waiting *w = ctx;
 
-    dns_answer_copy(r->answers, answer, r->waiting);
-    r->waiting = NULL;
+    dns_answer_copy(w->resolver->answers, answer, w->answer_out);
+    w->resolver->open--;
+}
+
+void resolver_ask_all(struct resolver *r, const struct dns_question *questions, size_t n,
+                      struct dns_answer *answers_out)
+{
+    struct waiting *waiting = mem_alloc(n * sizeof *waiting);
+
+    for (size_t i = 0; i < n; i++) {
+        if (r->zone) {
+            dns_zone_answer(r->zone, questions[i], &answers_out[i]);
+            continue;
+        }
+        waiting[i] = (struct waiting){r, &answers_out[i]};
+        r->open++;
+        (void)dns_ask(r->dns, &questions[i], take_answer, &waiting[i]);
+    }
+    while (r->open > 0)
+        loop_turn(r->loop, -1);
+    free(waiting);
 }
 
 void resolver_ask(struct resolver *r, struct dns_question q, struct dns_answer *answer_out)
 {
-    if (r->zone) {
-        dns_zone_answer(r->zone, q, answer_out);
-        return;
-    }
-    r->waiting = answer_out;
-    (void)dns_ask(r->dns, &q, take_answer, r);
-    while (r->waiting)
-        loop_turn(r->loop, -1);
+    resolver_ask_all(r, &q, 1, answer_out);
 }
