@@ -7,6 +7,8 @@
 #include "store/ledger/db_in.h"
 #include "store/ledger/duplicates_in.h"
 #include "store/ledger/ledger.h"
+#include "store/ledger/notice.h"
+#include "store/ledger/sources_in.h"
 #include "store/ledger/sql_in.h"
 #include "store/ledger/stats_in.h"
 
@@ -66,6 +68,7 @@ struct ledger {
     struct map *sites; /* name to number; emptied when it grows too large */
     struct duplicates duplicates;
     struct stats stats;
+    struct sources sources;
     struct buf text;      /* ranges on their way into a statement */
     int64_t forget_after; /* where ledger_forget() goes on */
     struct ledger_counters counters;
@@ -129,6 +132,10 @@ void segment_leave(struct ledger *l, uint64_t segment, uint64_t bytes, int64_t n
 
 /* --- suppression.c --- */
 MUST_USE int suppression_load(struct ledger *l, struct err *e);
+
+/* --- rows that writer and reader both have --- */
+struct ledger_source source_of_row(const struct db *db, int statement);
+struct ledger_finding finding_of_row(const struct db *db, int statement);
 
 /* --- ledger.c --- */
 MUST_USE int ledger_expect_group(struct ledger *l, struct err *e);

@@ -1,14 +1,10 @@
 #include "store/ledger/reader.h"
 
-#include "store/ledger/ledger_in.h"
+#include "store/ledger/reader_in.h"
 
 #define HOUR_MS 3600000
 #define STATES_UNFINISHED (1u << LEDGER_QUEUED | 1u << LEDGER_HELD | 1u << LEDGER_UNKNOWN_HELD)
 #define STORY_EVENTS_MAX 100000u
-
-struct ledger_reader {
-    struct db db;
-};
 
 int ledger_reader_open(const char *path, struct ledger_reader **reader_out, struct err *e)
 {
@@ -42,13 +38,12 @@ void ledger_reader_close(struct ledger_reader **reader)
     *reader = NULL;
 }
 
-/* One snapshot for all that a call reads. */
-static int begin(struct ledger_reader *r, struct err *e)
+int reader_begin(struct ledger_reader *r, struct err *e)
 {
     return db_run(&r->db, READ_BEGIN, e);
 }
 
-static int end(struct ledger_reader *r, int result)
+int reader_end(struct ledger_reader *r, int result)
 {
     struct err ignored;
 
@@ -128,16 +123,16 @@ int ledger_list(struct ledger_reader *r, const struct ledger_filter *f,
     enum db_answer answer = DB_DONE;
     int result = 0;
 
-    if (begin(r, e) != 0)
+    if (reader_begin(r, e) != 0)
         return -1;
     if (!id_is_none(f->id)) /* no walk is needed */
-        return end(r, list_message(r, (int64_t)f->id.hi, f, &left, row, ctx, e));
+        return reader_end(r, list_message(r, (int64_t)f->id.hi, f, &left, row, ctx, e));
     while (left > 0 && result == 0 && (answer = db_step(db, walk, e)) == DB_ROW)
         result = list_message(r, db_int(db, walk, 0), f, &left, row, ctx, e);
     if (answer == DB_FAILED)
-        return end(r, -1);
+        return reader_end(r, -1);
     db_reset(db, walk);
-    return end(r, result);
+    return reader_end(r, result);
 }
 
 /* --- one message --- */
@@ -329,13 +324,13 @@ int ledger_show(struct ledger_reader *r, struct id id, struct arena *arena,
     int result = -1;
 
     *story_out = (struct ledger_story){0};
-    if (begin(r, e) != 0)
+    if (reader_begin(r, e) != 0)
         goto out;
     if (read_head(r, id, arena, story_out, &first, e) == 0 &&
         read_recipients(r, first, &trail, arena, story_out, e) == 0 &&
         read_aside(r, id, &trail, e) == 0 && read_trail(r, &trail, arena, story_out, e) == 0)
         result = 0;
-    result = end(r, result);
+    result = reader_end(r, result);
 out:
     map_destroy(&trail.seen);
     free(trail.p);
@@ -362,6 +357,18 @@ int ledger_find_message_id(struct ledger_reader *r, struct slice message_id, siz
 
 /* --- the log --- */
 
+static struct ledger_event read_log_event(const struct db *db)
+{
+    struct ledger_event found = read_event(db, READ_EVENTS, NULL);
+
+    found.id.lo = (uint64_t)db_int(db, READ_EVENTS, 14);
+    found.stream = db_text(db, READ_EVENTS, 15);
+    found.tag = db_text(db, READ_EVENTS, 16);
+    if (found.kind == LEDGER_EV_ACCEPTED)
+        found.ip = db_text(db, READ_EVENTS, 17);
+    return found;
+}
+
 int ledger_events(struct ledger_reader *r, uint64_t since, uint64_t limit,
                   bool (*event)(void *ctx, const struct ledger_event *event), void *ctx,
                   struct err *e)
@@ -372,12 +379,7 @@ int ledger_events(struct ledger_reader *r, uint64_t since, uint64_t limit,
 
     db_bind(db, READ_EVENTS, "ii", (int64_t)since, (int64_t)limit);
     while ((answer = db_step(db, READ_EVENTS, e)) == DB_ROW && more) {
-        struct ledger_event found = read_event(db, READ_EVENTS, NULL);
-        found.id.lo = (uint64_t)db_int(db, READ_EVENTS, 14);
-        found.stream = db_text(db, READ_EVENTS, 15);
-        found.tag = db_text(db, READ_EVENTS, 16);
-        if (found.kind == LEDGER_EV_ACCEPTED)
-            found.ip = db_text(db, READ_EVENTS, 17);
+        struct ledger_event found = read_log_event(db);
         more = event(ctx, &found);
     }
     if (answer == DB_FAILED)
@@ -395,6 +397,64 @@ int ledger_last_seq(struct ledger_reader *r, uint64_t *seq_out, struct err *e)
     *seq_out = answer == DB_ROW ? (uint64_t)db_int(&r->db, READ_LAST_SEQ, 0) : 0;
     db_reset(&r->db, READ_LAST_SEQ);
     return 0;
+}
+
+static struct ledger_notice read_notice(const struct db *db)
+{
+    return (struct ledger_notice){
+        .seq = (uint64_t)db_int(db, READ_NOTICES, 0),
+        .time_ms = db_int(db, READ_NOTICES, 1),
+        .kind = db_int(db, READ_NOTICES, 2) == LEDGER_NOTICE_DRIFT ? LEDGER_NOTICE_DRIFT
+                                                                   : LEDGER_NOTICE_MENDED,
+        .severity = (enum ledger_severity)db_int(db, READ_NOTICES, 3), /* stored as one */
+        .domain = db_text(db, READ_NOTICES, 4),
+        .rule = db_text(db, READ_NOTICES, 5),
+        .name = db_text(db, READ_NOTICES, 6),
+        .text = db_text(db, READ_NOTICES, 7),
+        .publish = db_text(db, READ_NOTICES, 8),
+    };
+}
+
+/* Two sorted lists, merged. Each ends early at its limit, so what follows its last number in the
+ * other list waits for the next call. */
+static int merge_log(struct ledger_reader *r, uint64_t limit, const struct ledger_log_handlers *h,
+                     void *ctx, struct err *e)
+{
+    struct db *db = &r->db;
+    enum db_answer event = db_step(db, READ_EVENTS, e), notice = db_step(db, READ_NOTICES, e);
+    uint64_t events = 0, notices = 0;
+    bool more = true;
+
+    while (more && event != DB_FAILED && notice != DB_FAILED &&
+           (event == DB_ROW || notice == DB_ROW)) {
+        if ((event != DB_ROW && events == limit) || (notice != DB_ROW && notices == limit))
+            break;
+        if (notice != DB_ROW ||
+            (event == DB_ROW && db_int(db, READ_EVENTS, 0) < db_int(db, READ_NOTICES, 0))) {
+            struct ledger_event found = read_log_event(db);
+            more = h->event(ctx, &found);
+            events++;
+            event = db_step(db, READ_EVENTS, e);
+        } else {
+            struct ledger_notice found = read_notice(db);
+            more = h->notice(ctx, &found);
+            notices++;
+            notice = db_step(db, READ_NOTICES, e);
+        }
+    }
+    db_reset(db, READ_EVENTS);
+    db_reset(db, READ_NOTICES);
+    return event == DB_FAILED || notice == DB_FAILED ? -1 : 0;
+}
+
+int ledger_log(struct ledger_reader *r, uint64_t since, uint64_t limit,
+               const struct ledger_log_handlers *handlers, void *ctx, struct err *e)
+{
+    if (reader_begin(r, e) != 0)
+        return -1;
+    db_bind(&r->db, READ_EVENTS, "ii", (int64_t)since, (int64_t)limit);
+    db_bind(&r->db, READ_NOTICES, "ii", (int64_t)since, (int64_t)limit);
+    return reader_end(r, merge_log(r, limit, handlers, ctx, e));
 }
 
 /* --- streams --- */
@@ -440,7 +500,7 @@ int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to_ms, bool
     bool more = true;
     int result = 0;
 
-    if (begin(r, e) != 0)
+    if (reader_begin(r, e) != 0)
         return -1;
     db_bind(db, READ_STATS, "iii", from, to, (int64_t)by_tag);
     while (more && result == 0 && (answer = db_step(db, READ_STATS, e)) == DB_ROW) {
@@ -462,21 +522,21 @@ int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to_ms, bool
             more = row(ctx, &found);
     }
     if (answer == DB_FAILED)
-        return end(r, -1);
+        return reader_end(r, -1);
     db_reset(db, READ_STATS);
-    return end(r, result);
+    return reader_end(r, result);
 }
 
 /* --- for fsck --- */
 
 int ledger_reader_hold(struct ledger_reader *r, struct err *e)
 {
-    return begin(r, e);
+    return reader_begin(r, e);
 }
 
 void ledger_reader_let_go(struct ledger_reader *r)
 {
-    (void)end(r, 0);
+    (void)reader_end(r, 0);
 }
 
 int ledger_each_stored(struct ledger_reader *r,

@@ -55,6 +55,18 @@ const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE failure(address TEXT NOT NULL, scope TEXT NOT NULL, category TEXT NOT NULL,"
     " time INTEGER NOT NULL, message INTEGER NOT NULL,"
     " PRIMARY KEY(address, scope, category, time, message)) WITHOUT ROWID;",
+    /* source: local addresses that mail left from; via '' is straight to the receivers. A notice is
+     * an event without a message: its seq is one of event.seq's */
+    "CREATE TABLE source(day INTEGER NOT NULL, domain TEXT NOT NULL, address TEXT NOT NULL,"
+    " via TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+    " messages INTEGER NOT NULL, PRIMARY KEY(day, domain, address, via)) WITHOUT ROWID;"
+    "CREATE TABLE doctor_run(domain TEXT PRIMARY KEY, time INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE doctor_finding(domain TEXT NOT NULL, n INTEGER NOT NULL,"
+    " severity INTEGER NOT NULL, temporary INTEGER NOT NULL, area TEXT NOT NULL,"
+    " rule TEXT NOT NULL, name TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL,"
+    " publish TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY(domain, n)) WITHOUT ROWID;"
+    "CREATE TABLE notice(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " severity INTEGER NOT NULL, domain TEXT, rule TEXT, name TEXT, text TEXT, publish TEXT);",
 };
 
 #define IS_LIVE                                                                                    \
@@ -64,6 +76,13 @@ const char *const migrations[SCHEMA_VERSION] = {
     "work.site = recipient.site AND work.due = recipient.due AND work.message ="                   \
     " recipient.message AND work.part = recipient.part"
 #define UNFINISHED "recipient.state IN (0, 6, 7)"
+#define NEWEST_SEQ                                                                                 \
+    "SELECT max(ifnull((SELECT max(seq) FROM event), 0), ifnull((SELECT max(seq) FROM notice), "   \
+    "0))"
+#define SOURCES                                                                                    \
+    "SELECT domain, address, via, min(first), max(last), sum(messages) FROM source"                \
+    " GROUP BY 1, 2, 3 ORDER BY 1, 3, 2"
+#define FINDING_COLUMNS "severity, temporary, area, rule, name, detail, text, publish, since"
 #define MESSAGE_COLUMNS                                                                            \
     "low, received, segment, offset, body, head, size, stream, tag, sender, options, client,"      \
     " client_ip, helo, login, tls, message_id, from_field, subject, recipients, first"
@@ -74,7 +93,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_LAST_MESSAGE] = "SELECT id, low FROM message ORDER BY id DESC LIMIT 1",
     [SQL_LAST_RECIPIENT] = "SELECT max(id) FROM recipient",
-    [SQL_LAST_EVENT] = "SELECT max(seq) FROM event",
+    [SQL_LAST_EVENT] = NEWEST_SEQ,
     [SQL_COUNT_WORK] = "SELECT count(*) FROM work",
     [SQL_ALL_SEGMENTS] = "SELECT id, total, live, live_count, last, low_id, high_id"
                          " FROM segment ORDER BY id",
@@ -176,6 +195,23 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
         " recipient.options FROM message JOIN recipient ON recipient.id = first + ?2 - 1"
         " WHERE message.id = ?1 AND ?2 BETWEEN 1 AND recipients",
     [SQL_RECIPIENT_BOUNCED] = "UPDATE recipient SET state = 2 WHERE id = ? AND state IN (1, 8)",
+    [SQL_SOURCES_OF_DAY] = "SELECT domain, address, via FROM source WHERE day = ?",
+    [SQL_ADD_SOURCE] = "INSERT INTO source VALUES(?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
+                       " last = max(last, excluded.last), messages = messages + excluded.messages",
+    [SQL_ALL_SOURCES] = SOURCES,
+    [SQL_REMOVE_SOURCES] = "DELETE FROM source WHERE day < ?",
+    [SQL_FINDINGS_OF] =
+        "SELECT " FINDING_COLUMNS " FROM doctor_finding WHERE domain = ? ORDER BY n",
+    [SQL_ADD_FINDING] = "INSERT INTO doctor_finding VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+    [SQL_REMOVE_FINDINGS] = "DELETE FROM doctor_finding WHERE domain = ?",
+    [SQL_COUNT_FINDINGS] = "SELECT severity, count(*) FROM doctor_finding WHERE temporary = 0"
+                           " GROUP BY severity",
+    [SQL_SET_DOCTOR_RUN] = "INSERT OR REPLACE INTO doctor_run VALUES(?,?)",
+    [SQL_DOCTOR_DOMAINS] = "SELECT domain FROM doctor_run",
+    [SQL_REMOVE_DOCTOR_RUN] = "DELETE FROM doctor_run WHERE domain = ?",
+    [SQL_ADD_NOTICE] = "INSERT INTO notice VALUES(?,?,?,?,?,?,?,?,?)",
+    [SQL_REMOVE_NOTICES] = "DELETE FROM notice WHERE seq < (SELECT max(seq) FROM notice)"
+                           " AND time < ?",
 };
 
 #define ROW_COLUMNS                                                                                \
@@ -209,7 +245,7 @@ const char *const reader_sql[READ_COUNT] = {
     [READ_EVENTS] = "SELECT " EVENT_COLUMNS ", low, stream, tag, client_ip FROM event"
                     " LEFT JOIN message ON message.id = event.message"
                     " WHERE seq > ? ORDER BY seq LIMIT ?",
-    [READ_LAST_SEQ] = "SELECT max(seq) FROM event",
+    [READ_LAST_SEQ] = NEWEST_SEQ,
     [READ_STATS] = "SELECT stream, CASE WHEN ?3 THEN tag ELSE '' END, sum(messages), sum(sent),"
                    " sum(delivered), sum(deferred), sum(bounced), sum(unknown), sum(expired),"
                    " sum(duplicates) FROM stat WHERE hour BETWEEN ?1 AND ?2"
@@ -232,4 +268,9 @@ const char *const reader_sql[READ_COUNT] = {
                           " AND (?2 = 0 OR scope = ?3) ORDER BY address, scope",
     [READ_FAILURES] = "SELECT address, scope, category, time, message FROM failure"
                       " WHERE address = ? ORDER BY time",
+    [READ_SOURCES] = SOURCES,
+    [READ_NOTICES] = "SELECT seq, time, kind, severity, domain, rule, name, text, publish FROM"
+                     " notice WHERE seq > ? ORDER BY seq LIMIT ?",
+    [READ_DOCTOR_RUNS] = "SELECT domain, time FROM doctor_run ORDER BY domain",
+    [READ_FINDINGS] = "SELECT " FINDING_COLUMNS " FROM doctor_finding WHERE domain = ? ORDER BY n",
 };
