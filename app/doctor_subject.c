@@ -5,6 +5,7 @@
 #include "app/keyfile.h"
 #include "lib/dkim/record.h"
 #include "lib/dnsmsg/name.h"
+#include "store/ledger/reader.h"
 
 struct gathering {
     const struct doctor_options *options;
@@ -43,6 +44,50 @@ static void add_host(struct gathering *g, enum dns_type type)
     }
 }
 
+static bool take_use(void *ctx, const struct ledger_source *source)
+{
+    struct gathering *g = ctx;
+    struct doctor_address use = {.domain = arena_copy(g->arena, source->domain),
+                                 .via = arena_copy(g->arena, source->via),
+                                 .first_ms = source->first_ms,
+                                 .last_ms = source->last_ms,
+                                 .messages = source->messages};
+
+    if (ip_address_parse(source->address, &use.ip) && !doctor_add_use(g->subject, &use))
+        cli_warn("the ledger has more than %d addresses; the rest is left out",
+                 DOCTOR_ADDRESSES_MAX);
+    return g->subject->address_count < DOCTOR_ADDRESSES_MAX;
+}
+
+/* Where there is a ledger that can be read, it knows where mail really left from. */
+static void take_uses(struct gathering *g)
+{
+    struct ledger_reader *reader;
+    char path[600];
+    struct err e;
+
+    (void)snprintf(path, sizeof path, "%s/ledger.sqlite", g->conf->data_dir);
+    if (access(path, F_OK) != 0)
+        return;
+    if (ledger_reader_open(path, &reader, &e) < 0) {
+        cli_warn("%s: the addresses come from the settings", e.text);
+        return;
+    }
+    if (ledger_each_source(reader, take_use, g, &e) < 0)
+        cli_warn("%s", e.text);
+    ledger_reader_close(&reader);
+}
+
+/* The settings' default route, as far as it leaves this house. */
+static void take_smart_host(struct gathering *g)
+{
+    const struct conf_route *r = conf_find_route(g->conf, SLICE("*"));
+
+    if (r != NULL && !r->local && r->protocol == CONF_PROTOCOL_SMTP && r->via.count > 0 &&
+        !slice_eq(slice_of(r->via.items[0]), SLICE("mx")) && g->options->ips.count == 0)
+        g->subject->smart_host = slice_of(r->via.items[0]);
+}
+
 static void take_addresses(struct gathering *g)
 {
     struct doctor_subject *s = g->subject;
@@ -50,6 +95,11 @@ static void take_addresses(struct gathering *g)
     for (size_t i = 0; i < g->options->ips.count; i++)
         add_address(g, slice_of(g->options->ips.items[i]), DOCTOR_FROM_OPTION);
     if (g->options->ips.count > 0)
+        return;
+    for (size_t i = 0; i < g->conf->public_addresses.count; i++)
+        add_address(g, slice_of(g->conf->public_addresses.items[i]), DOCTOR_FROM_PUBLIC);
+    take_uses(g);
+    if (s->address_count > 0)
         return;
     add_address(g, slice_of(g->conf->source_address), DOCTOR_FROM_SETTING);
     for (size_t i = 0; i < g->conf->stream_count; i++)
@@ -157,6 +207,7 @@ void doctor_subject_gather(const struct doctor_options *options, const struct co
     *subject_out = (struct doctor_subject){.parts = DOCTOR_PART_ALL};
     take_names(&g);
     take_addresses(&g);
+    take_smart_host(&g);
     take_signers(&g);
     take_receivers(&g);
 }

@@ -235,12 +235,23 @@ static size_t make_groups(struct outbound *o, const struct job *job,
     return n;
 }
 
+/* The local address of the session's connection; empty without one. `room` holds the text. */
+static struct slice source_of(const struct session *s, char room[IP6_TEXT_MAX])
+{
+    const struct wire_end *w = s == NULL ? NULL : session_handle(s);
+
+    if (w == NULL || !stream_is_open(w->stream) || stream_local(w->stream)->unix_path != NULL)
+        return (struct slice){0};
+    return ip6_text(stream_local(w->stream)->ip, room);
+}
+
 static void on_report(void *ctx, struct deliver_job *deliver, const struct deliver_report *report)
 {
     struct outbound *o = ctx;
     struct job *job = CONTAINER_OF(deliver, struct job, deliver);
     size_t count = job->deliver.envelope.recipient_count;
     struct msg_outcome_group *groups;
+    char source[IP6_TEXT_MAX];
     struct msg_outcome m;
 
     arena_reset(o->arena);
@@ -250,6 +261,7 @@ static void on_report(void *ctx, struct deliver_job *deliver, const struct deliv
     m.ip = slice_of(report->ip);
     m.state = slice_of(report->state);
     m.site_down = report->site_down;
+    m.source = source_of(report->session, source);
     m.groups = groups;
     bool give_back = o->stopping && report->session == NULL; /* it was not tried */
     m.groups_n = groups == NULL || give_back ? 0 : make_groups(o, job, report, groups);

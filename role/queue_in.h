@@ -62,8 +62,8 @@ struct job {
     bool settled;     /* its outcome is in the open group: a second one is too late */
     uint64_t segment;
     struct slice frame; /* the deliver message, encoded; its first 8 bytes are the attempt */
-    size_t site_n;
-    char site[];
+    size_t site_n, sender_n;
+    char site[]; /* behind it: the domain of the envelope sender, for which SPF is asked */
 };
 
 /* What the commit makes true. */
