@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "lib/crypt/key.h"
+#include "lib/dkim/record.h"
 #include "lib/dkim/sign.h"
 #include "role/messages.h"
 #include "role/role.h"
@@ -24,6 +25,7 @@ struct keys {
         struct keys *keys;
         struct bus *bus;
     } inbound[ROLE_COPIES_MAX];
+    struct bus *queue; /* hears of the public halves; may ask nothing */
     struct arena *arena;
     struct buf signature;
 };
@@ -58,6 +60,7 @@ static void keys_destroy(void *role)
     }
     for (size_t i = 0; i < ROLE_COPIES_MAX; i++)
         bus_close(&k->inbound[i].bus);
+    bus_close(&k->queue);
     arena_destroy(&k->arena);
     buf_finish(&k->signature);
     free(k->keys);
@@ -164,12 +167,70 @@ static void tell_keys(struct keys *k, struct bus *bus)
     free(facts);
 }
 
+/* --- the queue: public knowledge only --- */
+
+#define KEYS_IN_A_PIECE 100 /* records of the largest keys fit a frame */
+
+static void tell_public(struct keys *k, struct bus *bus)
+{
+    struct msg_public_key *list = mem_alloc(KEYS_IN_A_PIECE * sizeof *list);
+    size_t at = 0;
+    struct err e;
+
+    do {
+        struct msg_keys_public m = {.anew = at == 0, .keys = list};
+
+        arena_reset(k->arena);
+        for (; at < k->key_n && m.keys_n < KEYS_IN_A_PIECE; at++) {
+            struct buf record;
+
+            buf_init(&record, DKIM_RECORD_MAX_BYTES);
+            if (dkim_record_write(k->keys[at].key, &record, &e) < 0)
+                log_error(k->env.log, "keys.record", LOG_STRING("domain", k->keys[at].domain),
+                          LOG_ERR(&e));
+            list[m.keys_n++] = (struct msg_public_key){slice_of(k->keys[at].domain),
+                                                       slice_of(k->keys[at].selector),
+                                                       arena_copy(k->arena, buf_slice(&record))};
+            buf_finish(&record);
+        }
+        m.complete = at == k->key_n;
+        msg_keys_public_encode(&m, bus_begin(bus, MSG_KEYS_PUBLIC));
+        bus_end(bus);
+    } while (at < k->key_n);
+    free(list);
+}
+
+static void from_queue(void *ctx, uint16_t type, struct slice payload, int fd)
+{
+    (void)ctx;
+    (void)type;
+    (void)payload;
+    if (fd >= 0)
+        close(fd);
+}
+
+static void queue_closed(void *ctx, const struct err *why)
+{
+    struct keys *k = ctx;
+    (void)why;
+
+    bus_close(&k->queue);
+}
+
+static const struct bus_handlers queue_handlers = {from_queue, NULL, queue_closed};
+
 static void keys_attach(void *role, enum role_kind peer, unsigned index, struct bus *bus)
 {
     struct keys *k = role;
     struct keys_link *link = &k->inbound[index];
-    (void)peer;
 
+    if (peer == ROLE_QUEUE) {
+        bus_close(&k->queue);
+        k->queue = bus;
+        bus_set_handlers(bus, &queue_handlers, k);
+        tell_public(k, bus);
+        return;
+    }
     bus_close(&link->bus);
     link->keys = k;
     link->bus = bus;
@@ -200,5 +261,5 @@ const struct role_ops keys_role = {
     .stop = keys_stop,
     .settings = keys_settings,
     .destroy = keys_destroy,
-    .sees = {[ROLE_INBOUND] = true},
+    .sees = {[ROLE_INBOUND] = true, [ROLE_QUEUE] = true},
 };

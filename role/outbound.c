@@ -13,6 +13,7 @@
 #include "mta/event/options.h"
 #include "mta/event/outcome.h"
 #include "role/messages.h"
+#include "role/outbound_doctor.h"
 #include "role/role.h"
 #include "rt/dns/dns.h"
 #include "rt/stream/stream.h"
@@ -76,6 +77,7 @@ struct outbound {
     struct bus *queue;
     struct streams *streams;
     struct dns_resolver *dns;
+    struct outbound_doctor *doctor;
     struct tls_context *tls;
     struct tls_cache *tls_cache;
     struct map *targets, *jobs;
@@ -656,6 +658,8 @@ static void from_queue(void *ctx, uint16_t type, struct slice payload, int fd)
         take_job(o, payload);
     else if (type == MSG_DOT_GRANTED)
         take_grant(o, payload);
+    else if (type == MSG_DOCTOR_CHECK)
+        outbound_doctor_check(o->doctor, payload, o->queue);
 }
 
 /* Without the queue nothing may be sent: it is restarted, and finds what was under way in the
@@ -668,6 +672,7 @@ static void queue_gone(void *ctx, const struct err *why)
     void *value;
 
     log_warn(o->env.log, "outbound.queue_gone", LOG_ERR(why));
+    outbound_doctor_stop(o->doctor);
     bus_close(&o->queue);
     while (map_next(o->targets, &cursor, &key, &value))
         target_free(value);
@@ -717,6 +722,7 @@ static void outbound_destroy(void *role)
         queue_gone(o, &(struct err){.text = "ended"});
     map_destroy(&o->targets);
     map_destroy(&o->jobs);
+    outbound_doctor_destroy(&o->doctor);
     dns_destroy(&o->dns);
     streams_destroy(&o->streams);
     tls_cache_destroy(&o->tls_cache);
@@ -758,6 +764,7 @@ static void *outbound_create(const struct role_env *env, struct err *e)
         outbound_destroy(o);
         return NULL;
     }
+    o->doctor = outbound_doctor_create(o->dns);
     return o;
 }
 

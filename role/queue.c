@@ -384,6 +384,7 @@ static void queue_destroy(void *role)
 
     queue_control_destroy(&q->control);
     queue_bounce_destroy(q);
+    queue_doctor_destroy(q);
     queue_maildir_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
@@ -395,6 +396,7 @@ static void queue_destroy(void *role)
             queue_lost_outbound(q, i);
         bus_close(&q->outbound[i].bus);
     }
+    bus_close(&q->keys.bus);
     schedule_destroy(&q->schedule);
     spool_close(&q->spool);
     ledger_close(&q->ledger);
@@ -454,6 +456,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
         queue_destroy(q);
         return NULL;
     }
+    queue_doctor_create(q);
     loop_on_turn_end(env->loop, &q->commit_hook, LOOP_COMMIT, commit_group, q);
     if (env->control >= 0)
         q->control = queue_control_create(q, env->control);
@@ -490,6 +493,18 @@ static void from_outbound(void *ctx, uint16_t type, struct slice payload, int fd
         queue_take_dot(link->queue, link, payload);
     else if (type == MSG_OUTCOME)
         queue_take_outcome(link->queue, payload);
+    else if (type == MSG_DOCTOR_FOUND && link->index == 0)
+        queue_doctor_take_found(link->queue, payload);
+}
+
+/* The keys role says what may be known of its keys, and nothing else. */
+static void from_keys(void *ctx, uint16_t type, struct slice payload, int fd)
+{
+    struct queue_link *link = ctx;
+
+    (void)fd;
+    if (type == MSG_KEYS_PUBLIC)
+        queue_doctor_take_keys(link->queue, payload);
 }
 
 static void link_closed(void *ctx, const struct err *why)
@@ -503,20 +518,29 @@ static void link_closed(void *ctx, const struct err *why)
     queue_forget_pieces(link);
     if (link->kind == ROLE_OUTBOUND)
         queue_lost_outbound(link->queue, link->index);
+    if (link->kind == ROLE_OUTBOUND && link->index == 0)
+        queue_doctor_lost(link->queue);
 }
 
 static const struct bus_handlers inbound_handlers = {from_inbound, NULL, link_closed};
 static const struct bus_handlers outbound_handlers = {from_outbound, NULL, link_closed};
+static const struct bus_handlers keys_handlers = {from_keys, NULL, link_closed};
 
 static void queue_attach(void *role, enum role_kind peer, unsigned index, struct bus *bus)
 {
     struct queue *q = role;
-    struct queue_link *link = peer == ROLE_INBOUND ? &q->inbound[index] : &q->outbound[index];
+    struct queue_link *link = peer == ROLE_INBOUND    ? &q->inbound[index]
+                              : peer == ROLE_OUTBOUND ? &q->outbound[index]
+                                                      : &q->keys;
 
     if (link->bus != NULL)
         link_closed(link, &(struct err){.text = "replaced"});
     *link = (struct queue_link){.queue = q, .kind = peer, .index = index, .bus = bus};
-    bus_set_handlers(bus, peer == ROLE_INBOUND ? &inbound_handlers : &outbound_handlers, link);
+    bus_set_handlers(bus,
+                     peer == ROLE_INBOUND    ? &inbound_handlers
+                     : peer == ROLE_OUTBOUND ? &outbound_handlers
+                                             : &keys_handlers,
+                     link);
     if (peer == ROLE_INBOUND)
         queue_bounce_attached(q, bus);
     if (peer == ROLE_OUTBOUND && index >= q->outbound_n)
@@ -539,6 +563,7 @@ static void queue_settings(void *role, const struct conf *conf)
 
     q->conf = conf;
     queue_bounce_settings(q);
+    queue_doctor_settings(q);
     schedule_wake(q->schedule, SLICE(""));
 }
 
@@ -550,5 +575,5 @@ const struct role_ops queue_role = {
     .stop = queue_stop,
     .settings = queue_settings,
     .destroy = queue_destroy,
-    .sees = {[ROLE_INBOUND] = true, [ROLE_OUTBOUND] = true},
+    .sees = {[ROLE_INBOUND] = true, [ROLE_OUTBOUND] = true, [ROLE_KEYS] = true},
 };

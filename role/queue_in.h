@@ -3,6 +3,7 @@
  *     inbound --submit--> queue_intake.c --+                        +--> accepted --> inbound
  *     outbound --dot, outcome--> queue_send.c --> group --commit--> +--> dot_granted, deliver
  *     people --control--> queue_control.c -+     (queue.c)          +--> control_answer
+ *     keys --public halves--> queue_doctor.c <--> outbound          +--> findings, notices
  *
  * Everything that one turn of the loop brings goes into one group: spool first, ledger second,
  * answers third. What a failed group held is refused (mail) or kept and written again (outcomes).
@@ -23,6 +24,7 @@
 
 struct queue;
 struct queue_bounce;
+struct queue_doctor;
 
 /* A bus to another role. */
 struct queue_link {
@@ -79,7 +81,7 @@ struct queue {
     struct spool *spool;
     struct ledger *ledger;
     struct schedule *schedule;
-    struct queue_link inbound[ROLE_COPIES_MAX], outbound[ROLE_COPIES_MAX];
+    struct queue_link inbound[ROLE_COPIES_MAX], outbound[ROLE_COPIES_MAX], keys;
     unsigned outbound_n;
     struct arena *arena;  /* of one message that is being decoded */
     struct map *sites;    /* name -> struct site_entry */
@@ -106,6 +108,7 @@ struct queue {
     struct loop_timer house; /* retention, checkpoints, disk space */
     struct control *control;
     struct queue_bounce *bounce;
+    struct queue_doctor *doctor;
     struct {
         struct list jobs;
         struct loop_deferred later;
@@ -173,6 +176,14 @@ MUST_USE int queue_unsuppress(struct queue *q, struct slice text, uint64_t *coun
                               struct err *e);
 void queue_take_check(struct queue *q, struct queue_link *from, struct slice payload);
 void queue_take_report(struct queue *q, struct queue_link *from, struct slice payload);
+
+/* queue_doctor.c: does DNS say what this server does? */
+void queue_doctor_create(struct queue *q);
+void queue_doctor_destroy(struct queue *q);
+void queue_doctor_settings(struct queue *q);
+void queue_doctor_lost(struct queue *q); /* the outbound process that asks DNS is gone */
+void queue_doctor_take_keys(struct queue *q, struct slice payload);
+void queue_doctor_take_found(struct queue *q, struct slice payload);
 
 /* queue_control.c */
 struct control *queue_control_create(struct queue *q, int fd);
