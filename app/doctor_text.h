@@ -11,9 +11,15 @@ void doctor_text_append(const struct doctor_subject *subject, const struct docto
 /* Members of an open object: "addresses", and "findings". */
 void doctor_text_json(struct json *j, const struct doctor_subject *subject,
                       const struct doctor_finding *first);
-/* Only the findings, with their records; says how many there are to mend and to look at. */
-void doctor_text_findings(const struct doctor_finding *first, struct buf *out);
-void doctor_text_json_findings(struct json *j, const struct doctor_finding *first);
+/* What was found about a domain earlier. */
+struct doctor_recall {
+    struct slice domain;
+    int64_t time_ms;
+    struct doctor_finding *first;
+};
+void doctor_text_append_recalled(const struct doctor_recall *list, size_t n, struct buf *out);
+/* One object: "domain" (empty when there are several), "time_ms" of the oldest, and "findings". */
+void doctor_text_json_recalled(const struct doctor_recall *list, size_t n, struct buf *out);
 /* No warning and no error. */
 bool doctor_text_is_well(const struct doctor_finding *first);
 

@@ -116,6 +116,44 @@ void story_json_event(struct json *j, const struct ledger_event *ev)
     json_end(j);
 }
 
+void story_append_notice(struct buf *out, const struct ledger_notice *n)
+{
+    bool is_drift = n->kind == LEDGER_NOTICE_DRIFT;
+
+    daemon_append_time(out, n->time_ms);
+    buf_printf(out, "  %-*s  %s%-10s%s ", ID_TEXT_N, "waybill doctor",
+               cli_style(!is_drift                     ? CLI_GREEN
+                         : n->severity == LEDGER_ERROR ? CLI_RED
+                                                       : CLI_YELLOW),
+               ledger_notice_name(n->kind), cli_style(CLI_PLAIN));
+    cli_append_safe(out, n->domain);
+    buf_append_text(out, " (");
+    cli_append_safe(out, n->rule);
+    buf_append_text(out, is_drift ? "): " : "), no longer: ");
+    cli_append_safe(out, n->name);
+    buf_append_text(out, ": ");
+    cli_append_safe(out, n->text);
+    buf_append_char(out, '\n');
+}
+
+/* The fields that all events have, then its own. */
+void story_json_notice(struct json *j, const struct ledger_notice *n)
+{
+    json_object(j);
+    json_member_int(j, "seq", (int64_t)n->seq);
+    json_member_int(j, "time_ms", n->time_ms);
+    json_member_string(j, "id", "");
+    json_member_string(j, "event", ledger_notice_name(n->kind));
+    json_member_string(j, "stream", "");
+    json_member_text(j, "text", n->text);
+    json_member_text(j, "domain", n->domain);
+    json_member_string(j, "severity", ledger_severity_name(n->severity));
+    json_member_text(j, "rule", n->rule);
+    json_member_text(j, "name", n->name);
+    json_member_text(j, "publish", n->publish);
+    json_end(j);
+}
+
 static void append_line(struct buf *out, const char *name, struct slice value)
 {
     if (value.n == 0)

@@ -36,6 +36,9 @@ struct doctor_finding {
     struct slice detail;  /* tells it from others of the same rule and name; may be empty */
     struct slice text;    /* a sentence */
     struct slice publish; /* the record, as a line of a zone file; empty if none helps */
+    /* For those who keep findings; not filled in here: */
+    struct slice domain; /* whose examination it comes from */
+    int64_t since_ms;    /* when it was found first */
 };
 
 struct doctor; /* opaque */
