@@ -78,16 +78,6 @@ static void take_uses(struct gathering *g)
     ledger_reader_close(&reader);
 }
 
-/* The settings' default route, as far as it leaves this house. */
-static void take_smart_host(struct gathering *g)
-{
-    const struct conf_route *r = conf_find_route(g->conf, SLICE("*"));
-
-    if (r != NULL && !r->local && r->protocol == CONF_PROTOCOL_SMTP && r->via.count > 0 &&
-        !slice_eq(slice_of(r->via.items[0]), SLICE("mx")) && g->options->ips.count == 0)
-        g->subject->smart_host = slice_of(r->via.items[0]);
-}
-
 static void take_addresses(struct gathering *g)
 {
     struct doctor_subject *s = g->subject;
@@ -206,8 +196,8 @@ void doctor_subject_gather(const struct doctor_options *options, const struct co
 
     *subject_out = (struct doctor_subject){.parts = DOCTOR_PART_ALL};
     take_names(&g);
+    subject_out->smart_host = slice_of(conf_smart_host(conf));
     take_addresses(&g);
-    take_smart_host(&g);
     take_signers(&g);
     take_receivers(&g);
 }

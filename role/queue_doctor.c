@@ -130,11 +130,17 @@ static bool take_use(void *ctx, const struct ledger_source *source)
     return !ip_address_parse(source->address, &use.ip) || doctor_add_use(&d->subject, &use);
 }
 
+/* False: no room for more. */
 static bool add_address(struct queue_doctor *d, const char *text, enum doctor_origin origin)
 {
     struct doctor_address a = {.origin = origin};
 
-    return !ip_address_parse(slice_of(text), &a.ip) || doctor_add_address(&d->subject, &a);
+    if (ip_address_parse(slice_of(text), &a.ip))
+        return doctor_add_address(&d->subject, &a);
+    if (text[0] != '\0')
+        log_warn(d->queue->env.log, "doctor.setting",
+                 LOG_STRING("setting", doctor_origin_name(origin)), LOG_STRING("no_address", text));
+    return true;
 }
 
 /* As `waybill doctor` does it (app/doctor_subject.c): what the world sees, what was used, and only
@@ -154,17 +160,6 @@ static int take_addresses(struct queue_doctor *d, struct err *e)
     for (size_t i = 0; i < conf->stream_count; i++)
         (void)add_address(d, conf->streams[i].source_address, DOCTOR_FROM_SETTING);
     return 0;
-}
-
-/* The settings' default route, as far as it leaves this house. */
-static struct slice smart_host_of(const struct conf *conf)
-{
-    const struct conf_route *r = conf_find_route(conf, SLICE("*"));
-
-    if (r == NULL || r->local || r->protocol != CONF_PROTOCOL_SMTP || r->via.count == 0 ||
-        slice_eq(slice_of(r->via.items[0]), SLICE("mx")))
-        return (struct slice){0};
-    return slice_of(r->via.items[0]);
 }
 
 /* A local domain is looked at with the nearest of the listed domains above it. */
@@ -203,7 +198,7 @@ static int make_subject(struct queue_doctor *d, struct slice domain, struct err 
     *s = (struct doctor_subject){.domain = domain,
                                  .return_path = return_path.n > 0 ? return_path : domain,
                                  .hostname = slice_of(conf->hostname),
-                                 .smart_host = smart_host_of(conf)};
+                                 .smart_host = slice_of(conf_smart_host(conf))};
     for (size_t i = 0; i < d->key_n; i++)
         if (dns_name_equal(d->keys[i].domain, domain)) {
             s->parts |= DOCTOR_PART_AUTHOR;

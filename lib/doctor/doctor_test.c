@@ -27,9 +27,10 @@ static const char *const world[] = {
 static const struct doctor_case {
     const char *name;
     const char *changes; /* lines that take the place of those with the same name and type */
-    const char *uses;    /* "IP/DOMAIN/VIA IP/DOMAIN ..." from the ledger; NULL: --ip 192.0.2.1 */
-    const char *found;   /* rules in order, without the good ones; '?' behind temporary ones */
-    const char *text;    /* must stand in one of the sentences, or NULL */
+    const char *uses;  /* "IP/DOMAIN/VIA IP/DOMAIN ..." from the ledger, "IP" and "@SMART_HOST" from
+                          the settings; NULL: --ip 192.0.2.1 */
+    const char *found; /* rules in order, without the good ones; '?' behind temporary ones */
+    const char *text;  /* must stand in one of the sentences, or NULL */
 } cases[] = {
     {"all is well", NULL, NULL, "", "SPF allows the addresses in use, with 0 of 10 lookups"},
     {"an include that went away",
@@ -94,6 +95,13 @@ static const struct doctor_case {
      "r.example.com. TXT \"v=spf1 ip4:192.0.2.1 include:s.test -all\"\n"
      "s.test. TXT \"v=spf1 ip4:203.0.113.0/24 ~all\"",
      "192.0.2.1/r.example.com/relay.test 192.0.2.1/r.example.com", "", NULL},
+    {"a smart host of the settings, as long as the ledger knows nothing",
+     "example.com. TXT \"v=spf1 include:s.test ~all\"\nr.example.com. TXT \"v=spf1 include:s.test "
+     "-all\"\n"
+     "s.test. TXT \"v=spf1 ip4:203.0.113.0/24 ~all\"",
+     "@relay.test 192.0.2.9", "", "all mail leaves through relay.test"},
+    {"what the ledger knows is truer than the settings", NULL,
+     "@relay.test 192.0.2.1/r.example.com", "", "SPF allows the addresses in use"},
     /* transport */
     {"no MTA-STS is only a hint", "_mta-sts.r.example.com. A 192.0.2.1", NULL, "mta-sts-missing",
      NULL},
@@ -201,11 +209,15 @@ static void add_uses(struct doctor_subject *s, const char *uses)
     while (rest.n > 0) {
         struct slice word = slice_cut(&rest, ' ');
 
-        a = (struct doctor_address){.messages = 1};
+        if (slice_starts(word, SLICE("@"))) { /* the settings' smart host */
+            s->smart_host = slice_from(word, 1);
+            continue;
+        }
+        a = (struct doctor_address){.messages = 1, .origin = DOCTOR_FROM_SETTING};
         assert_true(ip_address_parse(slice_cut(&word, '/'), &a.ip));
         a.domain = slice_cut(&word, '/');
         a.via = word;
-        assert_true(doctor_add_use(s, &a));
+        assert_true(a.domain.n > 0 ? doctor_add_use(s, &a) : doctor_add_address(s, &a));
     }
 }
 

@@ -192,11 +192,14 @@ static void examine_private(struct doctor *d)
 void doctor_examine_addresses(struct doctor *d)
 {
     const struct doctor_subject *s = d->subject;
+    bool all_relayed = doctor_smart_host(s, s->return_path).n > 0;
 
     examine_private(d);
     for (size_t i = 0; i < s->address_count; i++) {
         const struct doctor_address *a = &s->addresses[i];
-        bool is_first = a->via.n == 0 && doctor_address_is_seen(a);
+        /* What a smart host's mail comes from, nobody sees but the smart host. */
+        bool is_first = a->via.n == 0 && doctor_address_is_seen(a) &&
+                        (!all_relayed || a->origin == DOCTOR_FROM_LEDGER);
 
         for (size_t k = 0; is_first && k < i; k++)
             is_first = s->addresses[k].via.n > 0 || !doctor_address_is_seen(&s->addresses[k]) ||

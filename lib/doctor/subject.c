@@ -159,11 +159,12 @@ struct slice doctor_smart_host(const struct doctor_subject *s, struct slice doma
 {
     struct slice found = {0};
 
+    /* Who names addresses on the command line knows better. */
     for (size_t i = 0; i < s->address_count; i++) {
         const struct doctor_address *a = &s->addresses[i];
 
         if (a->origin == DOCTOR_FROM_OPTION)
-            return (struct slice){0}; /* who says so knows better */
+            return (struct slice){0};
         if (a->origin != DOCTOR_FROM_LEDGER || !is_about(s, a, domain))
             continue;
         if (a->via.n == 0)
