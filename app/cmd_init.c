@@ -174,6 +174,8 @@ static void begin_conf(struct init *o)
                    "# Mail leaves from this address; SPF allows it.\nsource_address = \"%s\"\n",
                    o->ips.items[0]);
     buf_append_text(&o->conf,
+                    "\n# Behind NAT: what the world sees mail come from, for waybill doctor.\n"
+                    "# public_addresses = {\"192.0.2.1\"}\n"
                     "\n# Who may send to any address without a login.\n"
                     "relay_networks = {\"127.0.0.0/8\", \"::1/128\"}\n"
                     "# Logins for everybody else: lines of NAME:HASH, as mkpasswd -m yescrypt "

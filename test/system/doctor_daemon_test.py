@@ -153,6 +153,14 @@ with tempfile.TemporaryDirectory(prefix="doctor-daemon.") as tmp:
             assert seen == wanted and bad(answer) == [], (seen, answer)
             text = w.command("doctor", "--dns", f"{tmp}/try.zone", "example.com")
             assert "from the ledger: used until 20" in text and ", 2 messages of bounces.example.com, handed to" in text, text
+            hidden = pathlib.Path(tmp) / "hidden.conf"  # the same ledger, without knowing what the world sees
+            hidden.write_text(re.sub("public_addresses = .*", "", w.config.read_text()))
+            r = subprocess.run([binary(), "doctor", "--json", "--dns", f"{tmp}/try.zone", "--config", str(hidden), "example.com"],
+                               capture_output=True, text=True)
+            hints = {f["rule"] for f in json.loads(r.stdout)["findings"] if f["hint"]}
+            assert r.returncode == 0 and ("loopback-address" in hints) == bool(direct), r.stdout
+            os.kill(w.process.pid, signal.SIGHUP)
+            wait_for(lambda: "reloaded" in (w.dir / "log").read_text(), "the reload")
             runs_on(w)
             assert len(notices(w)) == 2, notices(w)
             good("the addresses that mail really left from are known")
