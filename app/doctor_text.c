@@ -204,13 +204,12 @@ void doctor_text_append_recalled(const struct doctor_recall *list, size_t n, str
     struct tally t = {0};
 
     for (size_t i = 0; i < n; i++) {
-        buf_append_text(out, cli_style(CLI_BOLD));
+        buf_printf(out, "%s%s", i > 0 ? "\n" : "", cli_style(CLI_BOLD));
         cli_append_safe(out, list[i].domain);
         buf_printf(out, "%s, as it was ", cli_style(CLI_PLAIN));
         date_format_short(list[i].time_ms / 1000, out);
         buf_append_text(out, " UTC\n");
         append_findings(list[i].first, out);
-        buf_append_char(out, '\n');
     }
     for (size_t i = 0; i < n; i++)
         append_records(list[i].first, &t, out);

@@ -139,8 +139,10 @@ void story_append_notice(struct buf *out, const struct ledger_notice *n)
     buf_append_text(out, " (");
     cli_append_safe(out, n->rule);
     buf_append_text(out, is_drift ? "): " : "), no longer: ");
-    cli_append_safe(out, n->name);
-    buf_append_text(out, ": ");
+    if (!slice_eq(n->name, n->domain) && !slice_starts(n->text, n->name)) {
+        cli_append_safe(out, n->name);
+        buf_append_text(out, ": ");
+    }
     cli_append_safe(out, n->text);
     buf_append_char(out, '\n');
 }

@@ -173,7 +173,11 @@ static void take_findings(struct doctor *d, const struct spf_tree *t, bool says_
             continue;
         mine = doctor_find(d, f->severity == SPF_ERROR ? DOCTOR_ERROR : DOCTOR_WARNING,
                            arena_string(d->words, arena_printf(d->words, "spf-%s", f->rule)),
-                           f->domain, f->text);
+                           f->domain,
+                           slice_eq(f->domain, t->domain)
+                               ? f->text
+                               : arena_printf(d->words, "%.*s (below the SPF record of %.*s)",
+                                              SLICE_ARG(f->text), SLICE_ARG(t->domain)));
         mine->detail = mine->text;
         if (!mine->rule)
             mine->rule = "spf";
