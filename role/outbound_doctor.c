@@ -5,7 +5,8 @@
 #include "role/messages.h"
 
 #define ARENA_MAX (4u << 20)
-#define FINDINGS_SENT_MAX 500 /* of at most TEXT_MAX bytes each they fit one frame */
+#define FINDINGS_SENT_MAX 500
+#define FINDINGS_BYTES_MAX (BUS_FRAME_MAX / 2) /* of one frame */
 #define TEXT_MAX 500
 #define PUBLISH_MAX 1000
 
@@ -57,14 +58,20 @@ void outbound_doctor_destroy(struct outbound_doctor **d)
 
 /* --- out --- */
 
+static size_t bytes_of(const struct msg_doctor_finding *f)
+{
+    return f->area.n + f->rule.n + f->name.n + f->detail.n + f->text.n + f->publish.n;
+}
+
 static void send_findings(struct outbound_doctor *d)
 {
     struct msg_doctor_finding *list = mem_alloc(FINDINGS_SENT_MAX * sizeof *list);
     struct msg_doctor_found m = {.run = d->run, .findings = list};
+    size_t bytes = 0;
 
     for (const struct doctor_finding *f = doctor_findings(d->doctor);
-         f != NULL && m.findings_n < FINDINGS_SENT_MAX; f = f->next)
-        list[m.findings_n++] = (struct msg_doctor_finding){
+         f != NULL && m.findings_n < FINDINGS_SENT_MAX && bytes < FINDINGS_BYTES_MAX; f = f->next) {
+        list[m.findings_n] = (struct msg_doctor_finding){
             .severity = (uint8_t)f->severity,
             .temporary = f->temporary,
             .area = slice_sub(f->area, 0, TEXT_MAX),
@@ -75,6 +82,9 @@ static void send_findings(struct outbound_doctor *d)
             /* Half a record is worse than none: `waybill doctor` shows the whole. */
             .publish = f->publish.n <= PUBLISH_MAX ? f->publish : (struct slice){0},
         };
+        bytes += bytes_of(&list[m.findings_n]);
+        m.findings_n++;
+    }
     msg_doctor_found_encode(&m, bus_begin(d->bus, MSG_DOCTOR_FOUND));
     bus_end(d->bus);
     free(list);

@@ -60,22 +60,17 @@ void queue_doctor_take_keys(struct queue *q, struct slice payload)
     d->keys_complete = m.complete != 0;
 }
 
-/* After new settings the keys role is replaced: until it said what it has, nothing is looked at. */
+/* After new settings the keys role is replaced: until it said what it has, nothing is looked at. It
+ * names its keys in the order of the settings. */
 static bool knows_keys(const struct queue *q)
 {
     const struct queue_doctor *d = q->doctor;
+    bool same = q->conf->key_count == 0 || (d->keys_complete && d->key_n == q->conf->key_count);
 
-    for (size_t i = 0; i < q->conf->key_count; i++) {
-        const struct conf_key *k = &q->conf->keys[i];
-        bool found = false;
-
-        for (size_t n = 0; !found && n < d->key_n; n++)
-            found = dns_name_equal(d->keys[n].domain, slice_of(k->domain)) &&
-                    slice_eq_nocase(d->keys[n].selector, slice_of(k->selector));
-        if (!found)
-            return false;
-    }
-    return d->keys_complete || q->conf->key_count == 0;
+    for (size_t i = 0; same && i < q->conf->key_count; i++)
+        same = slice_eq(d->keys[i].domain, slice_of(q->conf->keys[i].domain)) &&
+               slice_eq(d->keys[i].selector, slice_of(q->conf->keys[i].selector));
+    return same;
 }
 
 /* --- which domains --- */
@@ -88,31 +83,33 @@ static bool is_listed(const struct queue_doctor *d, struct slice domain)
     return false;
 }
 
-static void add_domain(struct queue_doctor *d, const char *domain)
+/* False: no room for it. */
+static bool add_domain(struct queue_doctor *d, const char *domain)
 {
     if (domain[0] == '\0' || is_listed(d, slice_of(domain)))
-        return;
-    if (d->domain_n == DOMAINS_MAX) {
-        log_warn(d->queue->env.log, "doctor.limit", LOG_INT("domains", DOMAINS_MAX),
-                 LOG_STRING("left_out", domain));
-        return;
-    }
+        return true;
+    if (d->domain_n == DOMAINS_MAX)
+        return false;
     d->domains[d->domain_n++] = arena_copy(d->arena, slice_of(domain));
+    return true;
 }
 
 /* The return path's domain, and each that has a key here. */
 static bool list_domains(struct queue_doctor *d)
 {
     const struct conf *conf = d->queue->conf;
+    bool fits = true;
 
     arena_reset(d->arena);
     d->domain_n = d->at = 0;
     d->domains = arena_array(d->arena, DOMAINS_MAX, sizeof *d->domains);
     if (d->domains == NULL)
         return false;
-    add_domain(d, conf->return_path_domain);
-    for (size_t i = 0; i < conf->key_count; i++)
-        add_domain(d, conf->keys[i].domain);
+    (void)add_domain(d, conf->return_path_domain);
+    for (size_t i = 0; fits && i < conf->key_count; i++)
+        fits = add_domain(d, conf->keys[i].domain);
+    if (!fits)
+        log_warn(d->queue->env.log, "doctor.limit", LOG_INT("domains", DOMAINS_MAX));
     return d->domain_n > 0;
 }
 

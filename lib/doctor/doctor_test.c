@@ -64,6 +64,9 @@ static const struct doctor_case {
     {"an MX without an address",
      "r.example.com. MX 10 mail.example.com.\nr.example.com. MX 20 x.test.", NULL,
      "mx-without-address", "x.test"},
+    {"terms that depend on the message are not judged by addresses",
+     "r.example.com. TXT \"v=spf1 exists:%{i}.x.test include:%{ir}.y.test -all\"", NULL,
+     "spf-depends", "depends on the message"},
     /* the ledger */
     {"an address really used that SPF does not allow", NULL,
      "192.0.2.1/r.example.com 192.0.2.2/r.example.com",

@@ -1,6 +1,7 @@
 /* SPF: does the record allow where mail really leaves from, and nobody else? */
 #include "lib/dnsmsg/name.h"
 #include "lib/doctor/doctor_in.h"
+#include "lib/spf/macro.h"
 #include "lib/spf/suggest.h"
 
 #define LIST_MAX 65536
@@ -27,6 +28,21 @@ static bool is_covered(const struct spf_tree *t, const struct ip_address *a)
 {
     for (const struct spf_network *n = t->networks; n; n = n->next)
         if (n->passes && ip_address_in(a, &n->address, n->bits))
+            return true;
+    return false;
+}
+
+/* Whom such a term lets pass depends on the message: no list of networks can tell. */
+static bool is_personal(const struct spf_node *n)
+{
+    return !n->is_record &&
+           (n->kind == SPF_EXISTS || n->kind == SPF_PTR || spf_macro_is_personal(n->text));
+}
+
+static bool has_personal(const struct spf_tree *t)
+{
+    for (const struct spf_node *n = t->nodes; n; n = n->next)
+        if (is_personal(n))
             return true;
     return false;
 }
@@ -59,6 +75,9 @@ static bool is_unused(const struct spf_tree *t, const struct spf_node *term,
         return false;
     while (end && end->depth > term->depth)
         end = end->next;
+    for (const struct spf_node *k = term; k != end; k = k->next)
+        if (is_personal(k))
+            return false;
     for (const struct spf_network *n = t->networks; n; n = n->next)
         for (const struct spf_node *k = term; k != end; k = k->next)
             for (size_t i = 0; n->node == k && i < count; i++)
@@ -103,6 +122,12 @@ static void examine_coverage(struct doctor *d, const struct spf_tree *t,
     if (t->all == SPF_PASS && found)
         found->publish =
             doctor_publish_txt(d, t->domain, buf_slice(&record)); /* allows everybody */
+    else if (missing_count > 0 && has_personal(t))
+        doctor_find(d, DOCTOR_HINT, "spf-depends", t->domain,
+                    arena_printf(d->words,
+                                 "whether the SPF record allows %.*s depends on the message "
+                                 "(exists, ptr, or macros): `waybill spf check` tries one",
+                                 SLICE_ARG(buf_slice(&list))));
     else if (missing_count > 0)
         find_missing(d, t, buf_slice(&list), buf_slice(&record));
     for (const struct spf_node *n = t->nodes; n; n = n->next)
@@ -124,9 +149,8 @@ static bool allows_others(const struct doctor *d, const struct spf_tree *t)
     const struct doctor_subject *s = d->subject;
 
     for (const struct spf_node *n = t->nodes; n; n = n->next)
-        if (!n->is_record && n->qualifier == SPF_PASS &&
-            (n->kind == SPF_EXISTS || n->kind == SPF_PTR || n->kind == SPF_ALL))
-            return true; /* it depends on the message */
+        if (is_personal(n) || (!n->is_record && n->kind == SPF_ALL && n->qualifier == SPF_PASS))
+            return true;
     for (const struct spf_network *n = t->networks; n; n = n->next) {
         bool is_ours = s->hostname.n > 0 && n->by.n > 0 && dns_name_equal(n->by, s->hostname);
 
