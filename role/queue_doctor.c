@@ -280,22 +280,31 @@ static void check_next(struct queue_doctor *d)
     loop_timer_set(&d->timer, PATIENCE_MS);
 }
 
+static int show_counts(struct queue *q, struct err *e)
+{
+    uint64_t counts[LEDGER_ERROR + 1];
+
+    if (ledger_count_findings(q->ledger, counts, e) < 0)
+        return -1;
+    metric_set(q->env.metrics, METRIC_doctor_warnings, (int64_t)counts[LEDGER_WARNING]);
+    metric_set(q->env.metrics, METRIC_doctor_errors, (int64_t)counts[LEDGER_ERROR]);
+    return 0;
+}
+
+/* What is known of domains that are not listed any more is forgotten. */
 static void finish_run(struct queue_doctor *d)
 {
     struct queue *q = d->queue;
-    uint64_t counts[LEDGER_ERROR + 1];
     struct err e;
 
+    queue_open_group(q);
     if (!q->spoiled && (ledger_keep_findings(q->ledger, d->domains, d->domain_n, &e) < 0 ||
-                        ledger_count_findings(q->ledger, counts, &e) < 0)) {
+                        show_counts(q, &e) < 0)) {
         log_error(q->env.log, "ledger.findings", LOG_ERR(&e));
         q->spoiled = true;
     }
-    if (!q->spoiled) {
-        metric_set(q->env.metrics, METRIC_doctor_warnings, (int64_t)counts[LEDGER_WARNING]);
-        metric_set(q->env.metrics, METRIC_doctor_errors, (int64_t)counts[LEDGER_ERROR]);
+    if (d->domain_n > 0)
         metric_add(q->env.metrics, METRIC_doctor_runs_total, 1);
-    }
     plan(d, d->interval_ms);
 }
 
@@ -369,7 +378,7 @@ static void on_timer(void *ctx)
         d->running = true;
         check_next(d);
     } else {
-        plan(d, d->interval_ms); /* no key and no return path: nothing to compare */
+        finish_run(d); /* no key and no return path: nothing to compare */
     }
 }
 
@@ -390,6 +399,7 @@ void queue_doctor_settings(struct queue *q)
 void queue_doctor_create(struct queue *q)
 {
     struct queue_doctor *d = mem_alloc(sizeof *d);
+    struct err e;
 
     d->queue = q;
     d->keys_arena = arena_create(KEYS_ARENA_MAX);
@@ -397,6 +407,8 @@ void queue_doctor_create(struct queue *q)
     loop_timer_init(&d->timer, q->env.loop, on_timer, d);
     q->doctor = d;
     queue_doctor_settings(q);
+    if (show_counts(q, &e) < 0) /* of the last look, until the next one */
+        log_warn(q->env.log, "ledger.findings", LOG_ERR(&e));
 }
 
 void queue_doctor_destroy(struct queue *q)

@@ -116,6 +116,7 @@ with tempfile.TemporaryDirectory(prefix="doctor-daemon.") as tmp:
 
             w.kill("queue")
             wait_for(lambda: "queue" in w.pids() and w.greets(), "the queue to come back")
+            assert metric(w, "doctor_errors") == 1
             runs_on(w)
             w.kill("outbound-0")
             runs_on(w)
