@@ -2,10 +2,10 @@
 #include "app/cli.h"
 #include "app/cmd_dmarc_in.h"
 #include "app/daemon.h"
-#include "app/dnstext.h"
 #include "app/resolver.h"
 #include "base/json.h"
 #include "lib/dmarc/eval.h"
+#include "lib/dnsmsg/zone_write.h"
 #include "lib/text/idna.h"
 
 #define OUTPUT_MAX ((size_t)16 << 20)
@@ -255,7 +255,7 @@ static void show_text(const struct dmarc *d, const struct finding *found, size_t
                SLICE_ARG(o->author_domain));
     buf_append_text(out,
                     "\nTo begin with, publish (and change the address to one that is read):\n\n");
-    dnstext_txt(buf_slice(&name), buf_slice(&record), out);
+    dns_zone_write_txt(buf_slice(&name), buf_slice(&record), out);
     buf_finish(&name);
     buf_finish(&record);
 }

@@ -1,224 +1,141 @@
 /* waybill doctor [DOMAIN] -- does DNS say what this server does? */
-#include <unistd.h>
-
 #include "app/daemon.h"
-#include "app/doctor.h"
-#include "app/keyfile.h"
-#include "base/json.h"
-#include "lib/dnsmsg/name.h"
+#include "app/doctor_subject.h"
+#include "app/doctor_text.h"
 
 #define OUTPUT_MAX ((size_t)16 << 20)
 #define MEMORY_MAX ((size_t)64 << 20)
-#define PATH_MAX_BYTES 4096
+#define RECALLS_MAX 1000 /* domains */
 
 int cmd_doctor(int argc, char **argv);
 
 struct command {
-    bool json, verbose;
-    const char *config, *dns, *hostname, *return_path;
-    struct cli_list ips, keys;
+    bool json, last;
+    const char *config, *dns;
+    struct doctor_options options;
     struct conf *conf;
     struct arena *arena;
-    struct resolver *resolver;
-    struct doctor_subject subject;
+    struct buf out;
 };
 
-/* A setting's value as text; empty if this build does not know it. */
-static struct slice setting(struct command *c, const char *name)
+struct round {
+    struct dns_question questions[DOCTOR_QUESTIONS_MAX];
+    struct dns_answer answers[DOCTOR_QUESTIONS_MAX];
+    size_t numbers[DOCTOR_QUESTIONS_MAX];
+};
+
+/* Each round's questions are asked together. */
+static void examine(struct doctor *d, struct resolver *dns)
 {
-    struct buf value;
-    struct slice kept = {0};
+    struct round *r = mem_alloc(sizeof *r);
 
-    buf_init(&value, 4096);
-    if (conf_get(c->conf, name, &value))
-        kept = slice_trim(arena_copy(c->arena, buf_slice(&value)));
-    if (kept.n >= 2 && kept.p[0] == '"')
-        kept = slice_sub(kept, 1, kept.n - 2);
-    buf_finish(&value);
-    return kept;
-}
+    while (doctor_step(d) == STEP_WAIT) {
+        size_t n = 0;
 
-static void add_address(struct command *c, struct slice text)
-{
-    struct doctor_subject *s = &c->subject;
-    struct ip_address a;
-
-    if (text.n == 0)
-        return;
-    if (!ip_address_parse(text, &a))
-        cli_die("\"%.*s\" is no IP address", SLICE_ARG(text));
-    if (s->address_count == DOCTOR_ADDRESSES_MAX)
-        cli_die("more than %d addresses", DOCTOR_ADDRESSES_MAX);
-    for (size_t i = 0; i < s->address_count; i++)
-        if (ip_address_equal(&s->addresses[i], &a))
-            return;
-    s->addresses[s->address_count++] = a;
-}
-
-/* Without better knowledge mail leaves from where the host's name leads. */
-static void add_host(struct command *c, enum dns_type type)
-{
-    struct dns_answer answer;
-
-    resolver_ask(c->resolver, (struct dns_question){c->subject.hostname, type}, &answer);
-    for (size_t i = 0; answer.status == DNS_OK && i < answer.count; i++)
-        if (c->subject.address_count < DOCTOR_ADDRESSES_MAX)
-            c->subject.addresses[c->subject.address_count++] = answer.records[i].address;
-}
-
-static void take_addresses(struct command *c)
-{
-    for (size_t i = 0; i < c->ips.count; i++)
-        add_address(c, slice_of(c->ips.items[i]));
-    if (c->ips.count > 0)
-        return;
-    add_address(c, setting(c, "source_address"));
-    for (size_t i = 0; i < c->conf->stream_count; i++)
-        add_address(c, slice_of(c->conf->streams[i].source_address));
-    if (c->subject.address_count == 0 && dns_name_is_host(c->subject.hostname)) {
-        add_host(c, DNS_A);
-        add_host(c, DNS_AAAA);
+        while (n < COUNT(r->numbers) && doctor_question(d, &r->questions[n], &r->numbers[n]))
+            n++;
+        resolver_ask_all(dns, r->questions, n, r->answers);
+        for (size_t i = 0; i < n; i++)
+            doctor_answer(d, r->numbers[i], &r->answers[i]);
     }
+    free(r);
 }
 
-static void add_signer(struct command *c, struct slice domain, struct slice selector,
-                       const char *path)
+/* Asks DNS now. */
+static bool ask_now(struct command *c)
 {
-    struct doctor_subject *s = &c->subject;
-
-    if (s->signer_count == DOCTOR_SIGNERS_MAX)
-        cli_die("more than %d keys", DOCTOR_SIGNERS_MAX);
-    s->signers[s->signer_count++] = (struct doctor_signer){domain, selector, keyfile_read(path)};
-}
-
-/* --key FILE:SELECTOR:DOMAIN, as `dkim sign` has it. */
-static void add_key_option(struct command *c, const char *text)
-{
-    struct slice all = slice_of(text);
-    size_t colon = slice_find_last(all, ':');
-    struct slice rest = slice_sub(all, 0, colon == SLICE_NONE ? 0 : colon);
-    size_t second = slice_find_last(rest, ':');
-
-    if (colon == SLICE_NONE || second == SLICE_NONE)
-        cli_die("--key is FILE:SELECTOR:DOMAIN, not \"%s\"", text);
-    add_signer(c, slice_from(all, colon + 1), slice_from(rest, second + 1),
-               arena_string(c->arena, slice_sub(all, 0, second)));
-}
-
-static void take_signers(struct command *c)
-{
-    for (size_t i = 0; i < c->keys.count; i++)
-        add_key_option(c, c->keys.items[i]);
-    for (size_t i = 0; c->keys.count == 0 && i < c->conf->key_count; i++) {
-        const struct conf_key *k = &c->conf->keys[i];
-
-        if (dns_name_is_within(slice_of(k->domain), c->subject.domain))
-            add_signer(c, slice_of(k->domain), slice_of(k->selector), k->file);
-    }
-}
-
-static void take_subject(struct command *c, const char *domain)
-{
-    char host[256] = "";
-
-    if (domain)
-        c->subject.domain = dns_name_trim(slice_of(domain));
-    else if (c->conf->key_count > 0)
-        c->subject.domain = slice_of(c->conf->keys[0].domain);
-    else
-        cli_die("say which domain: there is no key in the settings that names one");
-    if (!dns_name_is_host(c->subject.domain))
-        cli_die("\"%.*s\" is no domain", SLICE_ARG(c->subject.domain));
-    c->subject.hostname = c->hostname ? slice_of(c->hostname) : setting(c, "hostname");
-    if (c->subject.hostname.n == 0 && gethostname(host, sizeof host - 1) == 0 &&
-        dns_name_is_host(slice_of(host)))
-        c->subject.hostname = arena_copy(c->arena, slice_of(host));
-    c->subject.return_path =
-        c->return_path ? slice_of(c->return_path) : setting(c, "return_path_domain");
-    if (c->subject.return_path.n == 0)
-        c->subject.return_path = c->subject.domain;
-}
-
-/* --- what it says --- */
-
-static const char *severity_name(enum doctor_severity s)
-{
-    switch (s) {
-    case DOCTOR_GOOD:
-        return "good";
-    case DOCTOR_WARNING:
-        return "warning";
-    case DOCTOR_ERROR:
-        return "error";
-    }
-    return "";
-}
-
-static void print_json(const struct command *c, const struct doctor_finding *first, struct buf *out)
-{
+    struct resolver *dns = resolver_open(c->dns);
+    struct doctor_subject *subject = arena_alloc(c->arena, sizeof *subject);
     struct json j;
 
-    json_begin(&j, out);
-    json_object(&j);
-    json_member_text(&j, "domain", c->subject.domain);
-    json_key(&j, "findings");
-    json_array(&j);
-    for (const struct doctor_finding *f = first; f; f = f->next) {
+    if (!subject)
+        cli_die("out of memory");
+    doctor_subject_gather(&c->options, c->conf, dns, c->arena, subject);
+    struct doctor *d = doctor_create(subject);
+    examine(d, dns);
+    const struct doctor_finding *first = doctor_findings(d);
+    bool good = doctor_text_is_well(first);
+    if (c->json) {
+        json_begin(&j, &c->out);
         json_object(&j);
-        json_member_string(&j, "severity", severity_name(f->severity));
-        json_member_string(&j, "rule", f->rule);
-        json_member_text(&j, "name", f->name);
-        json_member_text(&j, "text", f->text);
-        json_member_text(&j, "publish", f->publish);
+        json_member_text(&j, "domain", subject->domain);
+        doctor_text_json(&j, subject, first);
         json_end(&j);
+        buf_append_char(&c->out, '\n');
+    } else {
+        doctor_text_append(subject, first, &c->out);
     }
-    json_end(&j);
-    json_end(&j);
-    buf_append_char(out, '\n');
+    doctor_destroy(&d);
+    resolver_close(&dns);
+    return good;
 }
 
-static void print_text(const struct command *c, const struct doctor_finding *first, struct buf *out)
+/* --- --last: what the daemon found --- */
+
+struct recall {
+    struct arena *arena;
+    struct doctor_recall list[RECALLS_MAX];
+    size_t n;
+    struct doctor_finding **end;
+};
+
+static bool take_checkup(void *ctx, const struct ledger_checkup *c)
 {
-    size_t errors = 0, warnings = 0, records = 0;
+    struct recall *r = ctx;
 
-    for (const struct doctor_finding *f = first; f; f = f->next) {
-        enum cli_style style = f->severity == DOCTOR_GOOD      ? CLI_GREEN
-                               : f->severity == DOCTOR_WARNING ? CLI_YELLOW
-                                                               : CLI_RED;
-
-        errors += f->severity == DOCTOR_ERROR;
-        warnings += f->severity == DOCTOR_WARNING;
-        records += f->publish.n > 0;
-        buf_printf(out, "%s%-7s%s  ", cli_style(style), severity_name(f->severity),
-                   cli_style(CLI_PLAIN));
-        cli_append_safe(out, f->name);
-        buf_append_text(out, "\n         ");
-        cli_append_safe(out, f->text);
-        buf_append_char(out, '\n');
-    }
-    if (records > 0)
-        buf_append_text(out, "\nPublish, in place of what stands under these names:\n\n");
-    for (const struct doctor_finding *f = first; f; f = f->next)
-        if (f->publish.n > 0) {
-            cli_append_safe(out, f->publish);
-            buf_append_char(out, '\n');
-        }
-    if (errors + warnings == 0)
-        buf_printf(out, "\nDNS says what this server does for %.*s. Nothing to do.\n",
-                   SLICE_ARG(c->subject.domain));
-    else
-        buf_printf(out,
-                   "\n%zu to mend, %zu to look at. A changed record can be tried first: "
-                   "`waybill doctor --dns FILE`.\n",
-                   errors, warnings);
-}
-
-static bool is_well(const struct doctor_finding *first)
-{
-    for (const struct doctor_finding *f = first; f; f = f->next)
-        if (f->severity != DOCTOR_GOOD)
-            return false;
+    if (r->n == COUNT(r->list))
+        return false;
+    r->list[r->n] =
+        (struct doctor_recall){.domain = arena_copy(r->arena, c->domain), .time_ms = c->time_ms};
+    r->end = &r->list[r->n++].first;
     return true;
+}
+
+static bool take_finding(void *ctx, const struct ledger_finding *from)
+{
+    struct recall *r = ctx;
+    struct doctor_finding *f = arena_alloc(r->arena, sizeof *f);
+
+    if (f == NULL)
+        cli_die("too many findings");
+    *f = (struct doctor_finding){
+        .severity = (enum doctor_severity)from->severity, /* both count from good up */
+        .temporary = from->temporary,
+        .rule = arena_string(r->arena, from->rule),
+        .name = arena_copy(r->arena, from->name),
+        .text = arena_copy(r->arena, from->text),
+        .publish = arena_copy(r->arena, from->publish),
+        .domain = r->list[r->n - 1].domain,
+        .since_ms = from->since_ms,
+    };
+    *r->end = f;
+    r->end = &f->next;
+    return true;
+}
+
+static bool recall(struct command *c)
+{
+    struct ledger_reader *reader = daemon_ledger(c->conf);
+    struct recall *r = mem_alloc(sizeof *r);
+    struct err e;
+    bool good = true;
+
+    r->arena = c->arena;
+    if (ledger_each_checkup(reader, slice_of(c->options.domain), take_checkup, take_finding, r,
+                            &e) < 0)
+        cli_die("%s", e.text);
+    if (r->n == 0)
+        cli_die("the daemon has not looked at %s yet (doctor_interval in the settings)",
+                c->options.domain ? c->options.domain : "any domain");
+    for (size_t i = 0; i < r->n; i++)
+        good = good && doctor_text_is_well(r->list[i].first);
+    if (c->json)
+        doctor_text_json_recalled(r->list, r->n, &c->out);
+    else
+        doctor_text_append_recalled(r->list, r->n, &c->out);
+    ledger_reader_close(&reader);
+    free(r);
+    return good;
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -227,40 +144,32 @@ int cmd_doctor(int argc, char **argv)
         "[DOMAIN]", "compares what DNS says with what this server really does",
         "Looks at SPF against the addresses in use, DKIM keys against the private ones, DMARC, "
         "the\n"
-        "MX of the return path and the names of the addresses. What is not given comes from the\n"
-        "settings."};
+        "MX of the return path, the names of the addresses, MTA-STS and TLS-RPT. What is not\n"
+        "given comes from the ledger and the settings."};
     struct command c = {0};
+    struct doctor_options *o = &c.options;
     const struct cli_option options[] = {
         CLI_CONFIG(&c.config),
         CLI_JSON(&c.json),
-        CLI_LIST("ip", &c.ips, "ADDRESS", "an address that mail really leaves from"),
-        CLI_TEXT("hostname", &c.hostname, "NAME", "what this server says in EHLO"),
-        CLI_TEXT("return-path", &c.return_path, "DOMAIN", "the domain of the envelope sender"),
-        CLI_LIST("key", &c.keys, "FILE:SELECTOR:DOMAIN", "a key that signs here"),
+        CLI_LIST("ip", &o->ips, "ADDRESS", "an address that mail really leaves from"),
+        CLI_TEXT("hostname", &o->hostname, "NAME", "what this server says in EHLO"),
+        CLI_TEXT("return-path", &o->return_path, "DOMAIN", "the domain of the envelope sender"),
+        CLI_LIST("key", &o->keys, "FILE:SELECTOR:DOMAIN", "a key that signs here"),
+        CLI_FLAG("last", &c.last, "what the daemon found last; DNS is not asked"),
         CLI_DNS(&c.dns)};
     int operands = cli_parse(&usage, options, COUNT(options), argc, argv);
-    struct buf out;
 
     if (operands > 1)
         cli_die("give one domain");
+    if (c.last && (c.dns || o->ips.count > 0 || o->keys.count > 0 || o->hostname || o->return_path))
+        cli_die("--last shows what was found before; other options mean nothing to it");
+    o->domain = operands == 1 ? argv[0] : NULL;
     c.arena = arena_create(MEMORY_MAX);
     c.conf = daemon_conf(c.config, NULL);
-    c.resolver = resolver_open(c.dns);
-    take_subject(&c, operands == 1 ? argv[0] : NULL);
-    take_addresses(&c);
-    take_signers(&c);
-    const struct doctor_finding *first = doctor_examine(&c.subject, c.resolver, c.arena);
-    bool good = is_well(first);
-    buf_init(&out, OUTPUT_MAX);
-    if (c.json)
-        print_json(&c, first, &out);
-    else
-        print_text(&c, first, &out);
-    cli_write(&out);
-    buf_finish(&out);
-    for (size_t i = 0; i < c.subject.signer_count; i++)
-        crypt_key_destroy(&c.subject.signers[i].key);
-    resolver_close(&c.resolver);
+    buf_init(&c.out, OUTPUT_MAX);
+    bool good = c.last ? recall(&c) : ask_now(&c);
+    cli_write(&c.out);
+    buf_finish(&c.out);
     conf_destroy(&c.conf);
     arena_destroy(&c.arena);
     return good ? CLI_GOOD : CLI_BAD_ANSWER;

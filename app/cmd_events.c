@@ -14,6 +14,8 @@ struct printing {
     uint64_t last, printed;
     bool filtered;
     enum ledger_kind only;
+    bool notices_only; /* then: */
+    enum ledger_notice_kind notice;
     struct slice stream;
 };
 
@@ -23,7 +25,7 @@ static bool print_event(void *ctx, const struct ledger_event *ev)
     struct json j;
 
     p->last = ev->seq;
-    if ((p->filtered && ev->kind != p->only) ||
+    if (p->notices_only || (p->filtered && ev->kind != p->only) ||
         (p->stream.n > 0 && !slice_eq_nocase(p->stream, ev->stream)))
         return true;
     p->printed++;
@@ -37,15 +39,35 @@ static bool print_event(void *ctx, const struct ledger_event *ev)
     return true;
 }
 
+static bool print_notice(void *ctx, const struct ledger_notice *n)
+{
+    struct printing *p = ctx;
+    struct json j;
+
+    p->last = n->seq;
+    if (p->filtered || p->stream.n > 0 || (p->notices_only && n->kind != p->notice))
+        return true;
+    p->printed++;
+    if (p->json) {
+        json_begin(&j, &p->out);
+        story_json_notice(&j, n);
+        buf_append_char(&p->out, '\n');
+    } else {
+        story_append_notice(&p->out, n);
+    }
+    return true;
+}
+
 /* Everything after p->last; returns when the log's end is reached. */
 static void print_new(struct ledger_reader *reader, struct printing *p)
 {
+    static const struct ledger_log_handlers handlers = {print_event, print_notice};
     struct err e;
     uint64_t before;
 
     do {
         before = p->last;
-        if (ledger_events(reader, p->last, BATCH, print_event, p, &e) < 0)
+        if (ledger_log(reader, p->last, BATCH, &handlers, p, &e) < 0)
             cli_die("%s", e.text);
         cli_write(&p->out);
     } while (p->last != before);
@@ -76,9 +98,10 @@ int cmd_events(int argc, char **argv)
 
     if (cli_parse(&usage, options, COUNT(options), argc, argv) != 0)
         cli_die("takes no file");
-    if (kind != NULL && !ledger_kind_find(slice_of(kind), &p.only))
+    p.notices_only = kind != NULL && ledger_notice_find(slice_of(kind), &p.notice);
+    p.filtered = kind != NULL && !p.notices_only;
+    if (p.filtered && !ledger_kind_find(slice_of(kind), &p.only))
         cli_die("there is no event named %s", kind);
-    p.filtered = kind != NULL;
     p.stream = slice_of(stream);
     conf = daemon_conf(config, NULL);
     reader = daemon_ledger(conf);

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "app/dnstext.h"
 #include "app/keyfile.h"
 #include "base/arena.h"
 #include "base/ip.h"
 #include "lib/dkim/record.h"
 #include "lib/dnsmsg/name.h"
+#include "lib/dnsmsg/zone_write.h"
 #include "rt/conf/conf.h"
 
 #define OUTPUT_MAX ((size_t)4 << 20)
@@ -63,7 +63,7 @@ static void write_file(const char *path, struct slice text, bool force)
 
 static void txt(struct init *o, struct slice name, struct slice text)
 {
-    dnstext_txt(name, text, &o->zone);
+    dns_zone_write_txt(name, text, &o->zone);
 }
 
 static void add_host(struct init *o, struct slice spf_terms)
@@ -152,6 +152,7 @@ static void add_policies(struct init *o)
                "changes:\n"
                ";   version: STSv1\n;   mode: testing\n;   mx: %s\n;   max_age: 86400\n",
                SLICE_ARG(d), o->hostname);
+    buf_printf(&o->zone, "mta-sts.%.*s. 3600 IN CNAME %s.\n", SLICE_ARG(d), o->hostname);
     txt(o, arena_printf(o->arena, "_mta-sts.%.*s", SLICE_ARG(d)),
         arena_printf(o->arena, "v=STSv1; id=%lld", (long long)cli_now(-1)));
     buf_append_text(&o->zone, "; Reports about TLS (RFC 8460).\n");
@@ -173,6 +174,8 @@ static void begin_conf(struct init *o)
                    "# Mail leaves from this address; SPF allows it.\nsource_address = \"%s\"\n",
                    o->ips.items[0]);
     buf_append_text(&o->conf,
+                    "\n# Behind NAT: what the world sees mail come from, for waybill doctor.\n"
+                    "# public_addresses = {\"192.0.2.1\"}\n"
                     "\n# Who may send to any address without a login.\n"
                     "relay_networks = {\"127.0.0.0/8\", \"::1/128\"}\n"
                     "# Logins for everybody else: lines of NAME:HASH, as mkpasswd -m yescrypt "

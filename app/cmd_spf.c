@@ -2,12 +2,13 @@
 #include <inttypes.h>
 
 #include "app/cli.h"
-#include "app/dnstext.h"
 #include "app/resolver.h"
-#include "app/spf_suggest.h"
+#include "app/spf_survey.h"
 #include "base/arena.h"
 #include "base/json.h"
+#include "lib/dnsmsg/zone_write.h"
 #include "lib/spf/eval.h"
+#include "lib/spf/suggest.h"
 #include "lib/spf/survey.h"
 
 #define OUTPUT_MAX ((size_t)64 << 20)
@@ -314,7 +315,7 @@ static int run_show(const struct spf_options *options, struct slice domain, bool
 {
     struct resolver *dns = resolver_open(options->dns);
     struct spf_survey *s = spf_survey_create();
-    const struct spf_tree *t = spf_suggest_survey(s, dns, domain, slice_of(options->record));
+    const struct spf_tree *t = spf_survey_walk(s, dns, domain, slice_of(options->record));
     int status = has_error(t) ? CLI_BAD_ANSWER : CLI_GOOD;
     struct buf out;
 
@@ -421,7 +422,7 @@ static void suggest_text(const struct spf_tree *t, const struct addresses *a, st
         buf_append_text(out, "The published record covers them all: nothing to change.\n");
     } else {
         buf_append_text(out, t->record.n > 0 ? "\nReplace the record by:\n\n" : "\nPublish:\n\n");
-        dnstext_txt(t->domain, record, out);
+        dns_zone_write_txt(t->domain, record, out);
     }
     append_findings(t, out);
 }
@@ -462,7 +463,7 @@ static int run_suggest(const struct spf_options *options, struct slice domain)
     take_addresses(options, a);
     struct resolver *dns = resolver_open(options->dns);
     struct spf_survey *s = spf_survey_create();
-    const struct spf_tree *t = spf_suggest_survey(s, dns, domain, slice_of(options->record));
+    const struct spf_tree *t = spf_survey_walk(s, dns, domain, slice_of(options->record));
     cover(t, a);
     buf_init(&out, OUTPUT_MAX);
     buf_init(&record, 65536);

@@ -13,7 +13,7 @@ struct resolver {
     struct loop *loop;
     struct dns_resolver *dns;
     struct arena *answers;
-    struct dns_answer *waiting; /* where the answer goes; NULL once it is there */
+    size_t open; /* questions under way */
 };
 
 static void open_zone(struct resolver *r, const char *path)
@@ -64,53 +64,40 @@ void resolver_close(struct resolver **r)
     *r = NULL;
 }
 
-/* --- copies, since rt/dns lends its answers for one call only --- */
+struct waiting {
+    struct resolver *resolver;
+    struct dns_answer *answer_out;
+};
 
-static void copy_record(struct arena *a, const struct dns_record *from, struct dns_record *to)
-{
-    struct slice *strings = NULL;
-    size_t at = 0;
-
-    *to = *from;
-    to->name = arena_copy(a, from->name);
-    to->text = arena_copy(a, from->text);
-    to->data = arena_copy(a, from->data);
-    if (from->string_count > 0)
-        strings = arena_array(a, from->string_count, sizeof *strings);
-    for (size_t i = 0; strings && i < from->string_count; i++) {
-        strings[i] = slice_sub(to->text, at, from->strings[i].n);
-        at += from->strings[i].n;
-    }
-    to->strings = strings;
-    to->string_count = strings ? from->string_count : 0;
-}
-
+/* rt/dns lends its answers for one call only. */
 static void take_answer(void *ctx, const struct dns_answer *answer)
 {
-    struct resolver *r = ctx;
-    struct dns_record *records = NULL;
+    struct waiting *w = ctx;
 
-    *r->waiting = *answer;
-    r->waiting->canonical = arena_copy(r->answers, answer->canonical);
-    if (answer->count > 0)
-        records = arena_array(r->answers, answer->count, sizeof *records);
-    for (size_t i = 0; records && i < answer->count; i++)
-        copy_record(r->answers, &answer->records[i], &records[i]);
-    r->waiting->records = records;
-    r->waiting->count = records ? answer->count : 0;
-    if (answer->count > 0 && !records)
-        r->waiting->status = DNS_SERVFAIL;
-    r->waiting = NULL;
+    dns_answer_copy(w->resolver->answers, answer, w->answer_out);
+    w->resolver->open--;
+}
+
+void resolver_ask_all(struct resolver *r, const struct dns_question *questions, size_t n,
+                      struct dns_answer *answers_out)
+{
+    struct waiting *waiting = mem_alloc(n * sizeof *waiting);
+
+    for (size_t i = 0; i < n; i++) {
+        if (r->zone) {
+            dns_zone_answer(r->zone, questions[i], &answers_out[i]);
+            continue;
+        }
+        waiting[i] = (struct waiting){r, &answers_out[i]};
+        r->open++;
+        (void)dns_ask(r->dns, &questions[i], take_answer, &waiting[i]);
+    }
+    while (r->open > 0)
+        loop_turn(r->loop, -1);
+    free(waiting);
 }
 
 void resolver_ask(struct resolver *r, struct dns_question q, struct dns_answer *answer_out)
 {
-    if (r->zone) {
-        dns_zone_answer(r->zone, q, answer_out);
-        return;
-    }
-    r->waiting = answer_out;
-    (void)dns_ask(r->dns, &q, take_answer, r);
-    while (r->waiting)
-        loop_turn(r->loop, -1);
+    resolver_ask_all(r, &q, 1, answer_out);
 }

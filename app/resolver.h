@@ -15,5 +15,8 @@ void resolver_close(struct resolver **r); /* NULL is fine; writes NULL back */
 
 /* Asks and waits. The answer is valid until the resolver is closed. */
 void resolver_ask(struct resolver *r, struct dns_question q, struct dns_answer *answer_out);
+/* The same for `n` questions at once. */
+void resolver_ask_all(struct resolver *r, const struct dns_question *questions, size_t n,
+                      struct dns_answer *answers_out);
 
 #endif

@@ -95,13 +95,13 @@ static void json_id(struct json *j, const char *key, struct id value)
     json_member_string(j, key, id);
 }
 
-void story_json_event(struct json *j, const struct ledger_event *ev)
+static void json_event_members(struct json *j, const struct ledger_event *ev, const char *id,
+                               const char *name)
 {
-    json_object(j);
     json_member_int(j, "seq", (int64_t)ev->seq);
     json_member_int(j, "time_ms", ev->time_ms);
-    json_id(j, "id", ev->id);
-    json_member_string(j, "event", ledger_kind_name(ev->kind));
+    json_member_string(j, "id", id);
+    json_member_string(j, "event", name);
     json_member_text(j, "recipients", ev->recipients);
     json_member_text(j, "stream", ev->stream);
     json_member_text(j, "tag", ev->tag);
@@ -113,6 +113,52 @@ void story_json_event(struct json *j, const struct ledger_event *ev)
     json_member_text(j, "category", ev->category);
     json_member_int(j, "start_ms", ev->start_ms);
     json_member_int(j, "dot_ms", ev->dot_ms);
+}
+
+void story_json_event(struct json *j, const struct ledger_event *ev)
+{
+    char id[ID_TEXT_N + 1];
+
+    id_encode(ev->id, id);
+    json_object(j);
+    json_event_members(j, ev, id, ledger_kind_name(ev->kind));
+    json_end(j);
+}
+
+void story_append_notice(struct buf *out, const struct ledger_notice *n)
+{
+    bool is_drift = n->kind == LEDGER_NOTICE_DRIFT;
+
+    daemon_append_time(out, n->time_ms);
+    buf_printf(out, "  %-*s  %s%-10s%s ", ID_TEXT_N, "waybill doctor",
+               cli_style(!is_drift                     ? CLI_GREEN
+                         : n->severity == LEDGER_ERROR ? CLI_RED
+                                                       : CLI_YELLOW),
+               ledger_notice_name(n->kind), cli_style(CLI_PLAIN));
+    cli_append_safe(out, n->domain);
+    buf_append_text(out, " (");
+    cli_append_safe(out, n->rule);
+    buf_append_text(out, is_drift ? "): " : "), no longer: ");
+    if (!slice_eq(n->name, n->domain) && !slice_starts(n->text, n->name)) {
+        cli_append_safe(out, n->name);
+        buf_append_text(out, ": ");
+    }
+    cli_append_safe(out, n->text);
+    buf_append_char(out, '\n');
+}
+
+/* The fields that all events have, then its own. */
+void story_json_notice(struct json *j, const struct ledger_notice *n)
+{
+    const struct ledger_event ev = {.seq = n->seq, .time_ms = n->time_ms, .text = n->text};
+
+    json_object(j);
+    json_event_members(j, &ev, "", ledger_notice_name(n->kind));
+    json_member_text(j, "domain", n->domain);
+    json_member_string(j, "severity", ledger_severity_name(n->severity));
+    json_member_text(j, "rule", n->rule);
+    json_member_text(j, "name", n->name);
+    json_member_text(j, "publish", n->publish);
     json_end(j);
 }
 

@@ -1,9 +1,10 @@
 /* What waybill verify prints: JSON for programs, and for people what to publish. */
 #include "app/cmd_verify_in.h"
-#include "app/dnstext.h"
-#include "app/spf_suggest.h"
+#include "app/spf_survey.h"
 #include "base/json.h"
 #include "lib/dnsmsg/name.h"
+#include "lib/dnsmsg/zone_write.h"
+#include "lib/spf/suggest.h"
 
 /* --- JSON --- */
 
@@ -147,7 +148,7 @@ static void dkim_text(struct verify *v, struct buf *out)
 static void offer(struct buf *out, const char *sentence, struct slice name, struct slice record)
 {
     buf_printf(out, "\n%s:\n\n", sentence);
-    dnstext_txt(name, record, out);
+    dns_zone_write_txt(name, record, out);
 }
 
 /* Whatever stands in the way, the record that allows this client. */
@@ -161,7 +162,7 @@ static void advise_spf(struct verify *v, struct buf *out)
         !dns_name_is_host(spf->domain))
         return;
     struct spf_survey *s = spf_survey_create();
-    const struct spf_tree *t = spf_suggest_survey(s, v->resolver, spf->domain, (struct slice){0});
+    const struct spf_tree *t = spf_survey_walk(s, v->resolver, spf->domain, (struct slice){0});
     buf_init(&record, 65536);
     spf_suggest_record(t, &client, 1, &record);
     offer(out,

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "lib/crypt/key.h"
+#include "lib/dkim/record.h"
 #include "lib/dkim/sign.h"
 #include "role/messages.h"
 #include "role/role.h"
@@ -165,6 +166,39 @@ static void tell_keys(struct keys *k, struct bus *bus)
     free(facts);
 }
 
+/* --- for the doctor: public knowledge only --- */
+
+#define KEYS_IN_A_PIECE 100 /* records of the largest keys fit a frame */
+
+static void tell_public(struct keys *k, struct bus *bus)
+{
+    struct msg_public_key *list = mem_alloc(KEYS_IN_A_PIECE * sizeof *list);
+    size_t at = 0;
+    struct err e;
+
+    do {
+        struct msg_keys_public m = {.anew = at == 0, .keys = list};
+
+        arena_reset(k->arena);
+        for (; at < k->key_n && m.keys_n < KEYS_IN_A_PIECE; at++) {
+            struct buf record;
+
+            buf_init(&record, DKIM_RECORD_MAX_BYTES);
+            if (dkim_record_write(k->keys[at].key, &record, &e) < 0)
+                log_error(k->env.log, "keys.record", LOG_STRING("domain", k->keys[at].domain),
+                          LOG_ERR(&e));
+            list[m.keys_n++] = (struct msg_public_key){slice_of(k->keys[at].domain),
+                                                       slice_of(k->keys[at].selector),
+                                                       arena_copy(k->arena, buf_slice(&record))};
+            buf_finish(&record);
+        }
+        m.complete = at == k->key_n;
+        msg_keys_public_encode(&m, bus_begin(bus, MSG_KEYS_PUBLIC));
+        bus_end(bus);
+    } while (at < k->key_n);
+    free(list);
+}
+
 static void keys_attach(void *role, enum role_kind peer, unsigned index, struct bus *bus)
 {
     struct keys *k = role;
@@ -175,6 +209,8 @@ static void keys_attach(void *role, enum role_kind peer, unsigned index, struct 
     link->bus = bus;
     bus_set_handlers(bus, &handlers, link);
     tell_keys(k, bus);
+    if (peer == ROLE_QUEUE)
+        tell_public(k, bus);
 }
 
 static void keys_stop(void *role)

@@ -13,6 +13,7 @@
 #include "mta/event/options.h"
 #include "mta/event/outcome.h"
 #include "role/messages.h"
+#include "role/outbound_doctor.h"
 #include "role/outbound_reports.h"
 #include "role/role.h"
 #include "rt/dns/dns.h"
@@ -78,6 +79,7 @@ struct outbound {
     struct streams *streams;
     struct dns_resolver *dns;
     struct rua_checks *checks;
+    struct outbound_doctor *doctor;
     struct tls_context *tls;
     struct tls_cache *tls_cache;
     struct map *targets, *jobs;
@@ -237,12 +239,23 @@ static size_t make_groups(struct outbound *o, const struct job *job,
     return n;
 }
 
+/* The local address of the session's connection; empty without one. `room` holds the text. */
+static struct slice source_of(const struct session *s, char room[IP_TEXT_MAX])
+{
+    const struct wire_end *w = s == NULL ? NULL : session_handle(s);
+
+    if (w == NULL || !stream_is_open(w->stream) || stream_local(w->stream)->unix_path != NULL)
+        return (struct slice){0};
+    return (struct slice){room, ip_address_format(&stream_local(w->stream)->ip, room)};
+}
+
 static void on_report(void *ctx, struct deliver_job *deliver, const struct deliver_report *report)
 {
     struct outbound *o = ctx;
     struct job *job = CONTAINER_OF(deliver, struct job, deliver);
     size_t count = job->deliver.envelope.recipient_count;
     struct msg_outcome_group *groups;
+    char source[IP_TEXT_MAX];
     struct msg_outcome m;
 
     arena_reset(o->arena);
@@ -253,6 +266,7 @@ static void on_report(void *ctx, struct deliver_job *deliver, const struct deliv
     m.state = slice_of(report->state);
     m.site_down = report->site_down;
     m.reports = report->talk != NULL && smtp_client_capabilities(report->talk)->dsn;
+    m.source = source_of(report->session, source);
     m.groups = groups;
     bool give_back = o->stopping && report->session == NULL; /* it was not tried */
     m.groups_n = groups == NULL || give_back ? 0 : make_groups(o, job, report, groups);
@@ -650,6 +664,8 @@ static void from_queue(void *ctx, uint16_t type, struct slice payload, int fd)
         take_grant(o, payload);
     else if (type == MSG_RUA_QUESTION)
         rua_checks_take(o->checks, o->queue, payload);
+    else if (type == MSG_DOCTOR_CHECK)
+        outbound_doctor_check(o->doctor, payload, o->queue);
 }
 
 /* Without the queue nothing may be sent: it is restarted, and finds what was under way in the
@@ -662,6 +678,7 @@ static void queue_gone(void *ctx, const struct err *why)
     void *value;
 
     log_warn(o->env.log, "outbound.queue_gone", LOG_ERR(why));
+    outbound_doctor_stop(o->doctor);
     bus_close(&o->queue);
     rua_checks_forget(o->checks);
     while (map_next(o->targets, &cursor, &key, &value))
@@ -713,6 +730,7 @@ static void outbound_destroy(void *role)
     map_destroy(&o->targets);
     map_destroy(&o->jobs);
     rua_checks_destroy(&o->checks);
+    outbound_doctor_destroy(&o->doctor);
     dns_destroy(&o->dns);
     streams_destroy(&o->streams);
     tls_cache_destroy(&o->tls_cache);
@@ -755,6 +773,7 @@ static void *outbound_create(const struct role_env *env, struct err *e)
         return NULL;
     }
     o->checks = rua_checks_create(o->dns);
+    o->doctor = outbound_doctor_create(o->dns);
     return o;
 }
 

@@ -393,6 +393,7 @@ static void queue_destroy(void *role)
     queue_own_destroy(q);
     queue_srs_destroy(q);
     queue_reports_destroy(q);
+    queue_doctor_destroy(q);
     queue_maildir_destroy(q);
     loop_hook_remove(&q->commit_hook);
     loop_timer_finish(&q->wake);
@@ -466,6 +467,7 @@ static void *queue_create(const struct role_env *env, struct err *e)
         queue_destroy(q);
         return NULL;
     }
+    queue_doctor_create(q);
     loop_on_turn_end(env->loop, &q->commit_hook, LOOP_COMMIT, commit_group, q);
     if (env->control >= 0)
         q->control = queue_control_create(q, env->control);
@@ -508,6 +510,8 @@ static void from_outbound(void *ctx, uint16_t type, struct slice payload, int fd
         queue_take_outcome(link->queue, payload);
     else if (type == MSG_RUA_ANSWER)
         queue_take_rua_answer(link->queue, payload);
+    else if (type == MSG_DOCTOR_FOUND && link->index == 0)
+        queue_doctor_take_found(link->queue, payload);
 }
 
 static void link_closed(void *ctx, const struct err *why)
@@ -521,6 +525,8 @@ static void link_closed(void *ctx, const struct err *why)
     queue_forget_pieces(link);
     if (link->kind == ROLE_OUTBOUND)
         queue_lost_outbound(link->queue, link->index);
+    if (link->kind == ROLE_OUTBOUND && link->index == 0)
+        queue_doctor_lost(link->queue);
 }
 
 static const struct bus_handlers inbound_handlers = {from_inbound, NULL, link_closed};
@@ -564,6 +570,7 @@ static void queue_settings(void *role, const struct conf *conf)
     q->conf = conf;
     queue_bounce_settings(q);
     queue_reports_settings(q);
+    queue_doctor_settings(q);
     schedule_wake(q->schedule, SLICE(""));
 }
 

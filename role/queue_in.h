@@ -3,6 +3,7 @@
  *     inbound --submit--> queue_intake.c --+                        +--> accepted --> inbound
  *     outbound --dot, outcome--> queue_send.c --> group --commit--> +--> dot_granted, deliver
  *     people --control--> queue_control.c -+     (queue.c)          +--> control_answer
+ *     keys --public halves--> queue_doctor.c <--> outbound          +--> findings, notices
  *
  * Everything that one turn of the loop brings goes into one group: spool first, ledger second,
  * answers third. What a failed group held is refused (mail) or kept and written again (outcomes).
@@ -27,6 +28,7 @@ struct queue_bounce;
 struct queue_own;
 struct queue_srs;
 struct queue_reports;
+struct queue_doctor;
 
 /* A bus to another role. */
 struct queue_link {
@@ -68,8 +70,8 @@ struct job {
     bool settled;       /* its outcome is in the open group: a second one is too late */
     uint64_t segment;
     struct slice frame; /* the deliver message, encoded; its first 8 bytes are the attempt */
-    size_t site_n;
-    char site[];
+    size_t site_n, sender_n;
+    char site[]; /* behind it: the domain of the envelope sender, for which SPF is asked */
 };
 
 /* What the commit makes true. */
@@ -115,6 +117,7 @@ struct queue {
     struct queue_own *own;
     struct queue_srs *srs;
     struct queue_reports *reports;
+    struct queue_doctor *doctor;
     struct {
         struct list jobs;
         struct loop_deferred later;
@@ -234,6 +237,13 @@ MUST_USE int queue_reports_run(struct queue *q, struct slice day, uint64_t *coun
 bool queue_reports_are_running(const struct queue *q);
 /* A piece (lib/dmarc/tally.h) of a report that somebody gives us. Inside a group. */
 MUST_USE int queue_reports_store(struct queue *q, struct slice piece, struct err *e);
+/* queue_doctor.c: does DNS say what this server does? */
+void queue_doctor_create(struct queue *q);
+void queue_doctor_destroy(struct queue *q);
+void queue_doctor_settings(struct queue *q);
+void queue_doctor_lost(struct queue *q); /* the outbound process that asks DNS is gone */
+void queue_doctor_take_keys(struct queue *q, struct slice payload);
+void queue_doctor_take_found(struct queue *q, struct slice payload);
 
 /* queue_control.c */
 struct control *queue_control_create(struct queue *q, int fd);

@@ -269,6 +269,8 @@ static void from_keys(void *ctx, uint16_t type, struct slice payload, int fd)
         learn_keys(own, payload);
     else if (type == MSG_SIGNATURES)
         take_signatures(own, payload);
+    else if (type == MSG_KEYS_PUBLIC)
+        queue_doctor_take_keys(own->queue, payload);
 }
 
 static void keys_gone(void *ctx, const struct err *why)

@@ -60,12 +60,19 @@ static void join_next_hops(const struct conf_route *route, struct buf *out)
     }
 }
 
+static struct slice domain_of(struct slice address)
+{
+    size_t at = slice_find_last(address, '@');
+
+    return at == SLICE_NONE ? (struct slice){0} : slice_from(address, at + 1);
+}
+
 struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                            const struct ledger_message *message,
                            const struct ledger_recipient *recipients, size_t n, struct slice site)
 {
     const struct conf_route *route = conf_route_of_site(q->conf, site);
-    struct job *job = mem_alloc(sizeof *job + site.n);
+    struct job *job;
     size_t count = (size_t)ranges_count(work->recipients), filled = 0;
     struct msg_envelope_recipient *list = mem_alloc(count * sizeof *list);
     struct buf frame, hops, path;
@@ -79,17 +86,26 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                 .n = k, .address = recipients[at].address, .options = recipients[at].options};
         }
     assert(filled == count);
+    buf_init(&path, 512);
+    /* What is delivered finally keeps the return path that it came with. */
+    const struct slice sender = route != NULL && route->local
+                                    ? message->sender
+                                    : queue_return_path(q, message, &list[0], &path);
+    const struct slice domain = domain_of(sender);
+    job = mem_alloc(sizeof *job + site.n + domain.n);
     for (size_t i = 0; i < count && !job->wants_success; i++)
         job->wants_success = slice_search(list[i].options, SLICE("SUCCESS")) != SLICE_NONE;
     job->is_lmtp = route != NULL && route->protocol == CONF_PROTOCOL_LMTP;
     job->work = work;
     job->segment = message->place.segment;
     job->site_n = site.n;
+    job->sender_n = domain.n;
     memcpy(job->site, site.p, site.n);
+    if (domain.n > 0)
+        memcpy(job->site + site.n, domain.p, domain.n);
     list_init(&job->unit.link);
     list_init(&job->maildir);
     buf_init(&hops, 65536);
-    buf_init(&path, 512);
     buf_init(&frame, BUS_FRAME_MAX);
     join_next_hops(route, &hops);
     const struct msg_deliver m = {
@@ -99,9 +115,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
         .next_hops = buf_slice(&hops),
         .lmtp = job->is_lmtp,
         .connections = (uint16_t)connections_of(q, site),
-        /* What is delivered finally keeps the return path that it came with. */
-        .sender = route != NULL && route->local ? message->sender
-                                                : queue_return_path(q, message, &list[0], &path),
+        .sender = sender,
         .options = message->options,
         .segment = message->place.segment,
         .offset = message->place.offset,
@@ -473,6 +487,32 @@ static enum queue_success success_of(const struct job *job, const struct msg_out
     return job->is_lmtp || job->is_maildir ? QUEUE_SUCCESS_DELIVERED : QUEUE_SUCCESS_RELAYED;
 }
 
+/* The address of ours that mail of this sender really left from: SPF is compared with it. Final
+ * delivery stays in the house, and is none of the world's business. */
+static int note_source(struct queue *q, const struct job *job, const struct msg_outcome *m,
+                       int64_t now_ms, struct err *e)
+{
+    const struct slice site = {job->site, job->site_n};
+    const struct conf_route *route = conf_route_of_site(q->conf, site);
+    struct ledger_source source = {.domain = {job->site + job->site_n, job->sender_n},
+                                   .address = m->source};
+    bool answered = false;
+
+    for (size_t i = 0; i < m->groups_n; i++)
+        answered =
+            answered || (m->groups[i].code > 0 && (m->groups[i].outcome == OUTCOME_DELIVERED ||
+                                                   m->groups[i].outcome == OUTCOME_BOUNCED));
+    if (m->source.n == 0 || !answered)
+        return 0;
+    if (slice_starts(site, SLICE(CONF_ROUTE_SITE))) {
+        if (route == NULL || route->local || route->protocol == CONF_PROTOCOL_LMTP ||
+            route->via.count == 0)
+            return 0;
+        source.via = slice_of(route->via.items[0]);
+    }
+    return ledger_add_source(q->ledger, &source, now_ms, e);
+}
+
 static void write_outcome(struct queue *q, struct job *job, const struct msg_outcome *m)
 {
     struct ledger_result *results = arena_array(q->arena, m->groups_n, sizeof *results);
@@ -488,7 +528,8 @@ static void write_outcome(struct queue *q, struct job *job, const struct msg_out
     if (left)
         due_ms = next_due(q, job->work, now_ms);
     if (n == 0 || queue_bounce_results(q, job->work, results, n, success_of(job, m), &e) < 0 ||
-        ledger_outcome(q->ledger, job->work, results, n, due_ms, now_ms, &e) < 0) {
+        ledger_outcome(q->ledger, job->work, results, n, due_ms, now_ms, &e) < 0 ||
+        note_source(q, job, m, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.outcome", LOG_ERR(&e));
         q->spoiled = true;
     } else {

@@ -1,5 +1,7 @@
 #include "lib/dnsmsg/record.h"
 
+#include "base/arena.h"
+
 static const struct {
     enum dns_type type;
     const char *text;
@@ -47,4 +49,43 @@ enum dns_type dns_type_parse(struct slice text)
         number > 0xffff)
         return DNS_NO_TYPE;
     return (enum dns_type)number;
+}
+
+static bool copy_record(struct arena *a, const struct dns_record *from, struct dns_record *to)
+{
+    struct slice *strings = NULL;
+    size_t at = 0;
+
+    *to = *from;
+    to->name = arena_copy(a, from->name);
+    to->text = arena_copy(a, from->text);
+    to->data = arena_copy(a, from->data);
+    if (from->string_count > 0)
+        strings = arena_array(a, from->string_count, sizeof *strings);
+    for (size_t i = 0; strings && i < from->string_count; i++) {
+        strings[i] = slice_sub(to->text, at, from->strings[i].n);
+        at += from->strings[i].n;
+    }
+    to->strings = strings;
+    to->string_count = strings ? from->string_count : 0;
+    return to->name.n == from->name.n && to->text.n == from->text.n && to->data.n == from->data.n &&
+           to->string_count == from->string_count;
+}
+
+void dns_answer_copy(struct arena *arena, const struct dns_answer *answer,
+                     struct dns_answer *copy_out)
+{
+    struct dns_record *records = NULL;
+    bool whole = true;
+
+    *copy_out = *answer;
+    copy_out->canonical = arena_copy(arena, answer->canonical);
+    if (answer->count > 0)
+        records = arena_array(arena, answer->count, sizeof *records);
+    whole = answer->count == 0 || records;
+    for (size_t i = 0; whole && i < answer->count; i++)
+        whole = copy_record(arena, &answer->records[i], &records[i]);
+    copy_out->records = records;
+    if (!whole)
+        *copy_out = (struct dns_answer){.status = DNS_SERVFAIL};
 }

@@ -74,6 +74,12 @@ static inline bool dns_status_is_failure(enum dns_status s)
 /* "ok", "no data", "no such name", "server failure", "time-out". */
 const char *dns_status_text(enum dns_status s);
 
+struct arena;
+/* A copy that lives as long as the arena. At its ceiling the copy says SERVFAIL: what could not be
+ * kept is not known. */
+void dns_answer_copy(struct arena *arena, const struct dns_answer *answer,
+                     struct dns_answer *copy_out);
+
 #define DNS_TYPE_TEXT_MAX 16
 /* "A", "MX", ...; "TYPE65534" for what has no name here (RFC 3597). Returns `out`. */
 const char *dns_type_format(enum dns_type t, char out[DNS_TYPE_TEXT_MAX]);

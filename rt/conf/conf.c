@@ -61,6 +61,16 @@ bool conf_networks_hold(const struct conf_networks *networks, const struct ip_ad
     return false;
 }
 
+const char *conf_smart_host(const struct conf *c)
+{
+    const struct conf_route *route = find(c, ROUTE, SLICE("*"));
+
+    if (route == NULL || route->local || route->protocol != CONF_PROTOCOL_SMTP ||
+        route->via.count == 0 || strcmp(route->via.items[0], "mx") == 0)
+        return "";
+    return route->via.items[0];
+}
+
 const char *conf_control_socket(const struct conf *c, char *out)
 {
     if (c->control_socket[0] != '\0')

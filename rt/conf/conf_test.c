@@ -48,6 +48,7 @@ static void defaults(void **state)
     assert_string_equal(conf_find_stream(c, SLICE(""))->title, "default");
     assert_int_equal(conf_find_stream(c, SLICE("DEFAULT"))->unknown, CONF_UNKNOWN_RETRY);
     assert_null(conf_find_route(c, SLICE("example.com")));
+    assert_string_equal(conf_smart_host(c), "");
     assert_int_equal(c->outbound_tls, CONF_HOP_TLS_MAY);
     assert_true(ip_address_parse(SLICE("127.8.0.1"), &ip));
     assert_true(conf_networks_hold(&c->relay_networks, &ip));
@@ -72,6 +73,7 @@ static void sections(void **state)
     assert_string_equal(conf_find_key(c, SLICE("example-rsa"))->selector, "s1");
     assert_string_equal(conf_find_route(c, SLICE("Example.NET"))->via.items[0], "[::1]:2525");
     assert_string_equal(conf_find_route(c, SLICE("other.org"))->via.items[0], "smart.example");
+    assert_string_equal(conf_smart_host(c), "smart.example");
     assert_string_equal(conf_control_socket(c, path), "/run/waybill/control.sock");
     conf_destroy(&c);
 }

@@ -133,6 +133,7 @@ int ledger_open(const struct ledger_settings *settings, struct ledger **ledger_o
     l->sites = map_create(0);
     duplicates_init(&l->duplicates,
                     settings->duplicate_entries > 0 ? settings->duplicate_entries : 4194304);
+    sources_init(&l->sources);
     stats_init(&l->stats, settings->tags_per_hour > 0 ? settings->tags_per_hour : 1000);
     buf_init(&l->text, (size_t)16 * LEDGER_RECIPIENTS_MAX);
     struct db_options options = {
@@ -173,6 +174,7 @@ void ledger_close(struct ledger **ledger)
     map_destroy(&l->sites);
     duplicates_finish(&l->duplicates);
     stats_finish(&l->stats);
+    sources_finish(&l->sources);
     buf_finish(&l->text);
     free(l);
     *ledger = NULL;
@@ -248,6 +250,7 @@ void ledger_rollback(struct ledger *l)
     drop_units(l, &l->added);
     segments_settle(l, false);
     stats_forget(&l->stats);
+    sources_forget(&l->sources);
     map_destroy(&l->sites); /* it may hold numbers that were never stored */
     l->sites = map_create(0);
     l->now = l->saved;
@@ -261,7 +264,7 @@ int ledger_commit(struct ledger *l, struct err *e)
     if (l->db.failed)
         err_set(e, ERR_SYSTEM, "ledger: a change of this group failed");
     else if (segments_store(l, e) == 0 && stats_store(&l->stats, &l->db, e) == 0 &&
-             db_run(&l->db, SQL_COMMIT, e) == 0) {
+             sources_store(&l->sources, &l->db, e) == 0 && db_run(&l->db, SQL_COMMIT, e) == 0) {
         keep_group(l);
         return 0;
     }
@@ -329,7 +332,13 @@ static int forget_events(struct ledger *l, int64_t before_ms, size_t limit, bool
     if (db_run(db, SQL_REMOVE_STATS, e) != 0)
         return -1;
     db_bind(db, SQL_REMOVE_LATENCIES, "i", before_ms / 3600000);
-    return db_run(db, SQL_REMOVE_LATENCIES, e);
+    if (db_run(db, SQL_REMOVE_LATENCIES, e) != 0)
+        return -1;
+    db_bind(db, SQL_REMOVE_SOURCES, "i", before_ms / DAY_MS);
+    if (db_run(db, SQL_REMOVE_SOURCES, e) != 0)
+        return -1;
+    db_bind(db, SQL_REMOVE_NOTICES, "i", before_ms);
+    return db_run(db, SQL_REMOVE_NOTICES, e);
 }
 
 int ledger_forget(struct ledger *l, int64_t before_ms, size_t limit, bool *more_out, struct err *e)

@@ -255,6 +255,24 @@ MUST_USE int ledger_outcome(struct ledger *l, const struct ledger_unit *unit,
                             const struct ledger_result *results, size_t n, int64_t due_ms,
                             int64_t now_ms, struct err *e);
 
+/* A local address that mail left from. */
+struct ledger_source {
+    struct slice domain;       /* of the envelope sender, in lower case; empty: the null sender */
+    struct slice address;      /* text */
+    struct slice via;          /* the smart host that took it; empty: straight to the receivers */
+    int64_t first_ms, last_ms; /* coming out only, as `messages` */
+    uint64_t messages;
+};
+/* One more message left so. Counted in memory and written once a group for each distinct source. A
+ * day keeps 1,000 of them; further domains become "(other)". */
+MUST_USE int ledger_add_source(struct ledger *l, const struct ledger_source *source, int64_t now_ms,
+                               struct err *e);
+/* Every source within the retention, by domain, smart host and address. Works in and out of a
+ * group; what this group added is not there yet. False ends the listing. */
+MUST_USE int ledger_sources(struct ledger *l,
+                            bool (*each)(void *ctx, const struct ledger_source *source), void *ctx,
+                            struct err *e);
+
 /* --- after a crash --- */
 
 /* A dot that was sent, without an outcome. */

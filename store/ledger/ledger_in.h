@@ -8,6 +8,8 @@
 #include "store/ledger/dmarc.h"
 #include "store/ledger/duplicates_in.h"
 #include "store/ledger/ledger.h"
+#include "store/ledger/notice.h"
+#include "store/ledger/sources_in.h"
 #include "store/ledger/sql_in.h"
 #include "store/ledger/stats_in.h"
 
@@ -67,6 +69,7 @@ struct ledger {
     struct map *sites; /* name to number; emptied when it grows too large */
     struct duplicates duplicates;
     struct stats stats;
+    struct sources sources;
     struct buf text;      /* ranges on their way into a statement */
     int64_t forget_after; /* where ledger_forget() goes on */
     struct ledger_counters counters;
@@ -139,6 +142,10 @@ MUST_USE int suppression_load(struct ledger *l, struct err *e);
 /* --- dmarc.c --- */
 /* Reads DMARC_PERIOD_COLUMNS of the current row. */
 struct ledger_dmarc_period dmarc_period(const struct db *db, int statement, struct arena *arena);
+
+/* --- rows that writer and reader both have --- */
+struct ledger_source source_of_row(const struct db *db, int statement);
+struct ledger_finding finding_of_row(const struct db *db, int statement);
 
 /* --- ledger.c --- */
 MUST_USE int ledger_expect_group(struct ledger *l, struct err *e);

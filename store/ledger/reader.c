@@ -38,13 +38,12 @@ void ledger_reader_close(struct ledger_reader **reader)
     *reader = NULL;
 }
 
-/* One snapshot for all that a call reads. */
-static int begin(struct ledger_reader *r, struct err *e)
+int reader_begin(struct ledger_reader *r, struct err *e)
 {
     return db_run(&r->db, READ_BEGIN, e);
 }
 
-static int end(struct ledger_reader *r, int result)
+int reader_end(struct ledger_reader *r, int result)
 {
     struct err ignored;
 
@@ -124,22 +123,21 @@ int ledger_list(struct ledger_reader *r, const struct ledger_filter *f,
     enum db_answer answer = DB_DONE;
     int result = 0;
 
-    if (begin(r, e) != 0)
+    if (reader_begin(r, e) != 0)
         return -1;
     if (!id_is_none(f->id)) /* no walk is needed */
-        return end(r, list_message(r, (int64_t)f->id.hi, f, &left, row, ctx, e));
+        return reader_end(r, list_message(r, (int64_t)f->id.hi, f, &left, row, ctx, e));
     while (left > 0 && result == 0 && (answer = db_step(db, walk, e)) == DB_ROW)
         result = list_message(r, db_int(db, walk, 0), f, &left, row, ctx, e);
     if (answer == DB_FAILED)
-        return end(r, -1);
+        return reader_end(r, -1);
     db_reset(db, walk);
-    return end(r, result);
+    return reader_end(r, result);
 }
 
 /* --- one message --- */
 
-/* Columns of EVENT_COLUMNS, borrowed from the current row. */
-static struct ledger_event read_event(const struct db *db, int statement, int64_t *prev_out)
+struct ledger_event reader_event(const struct db *db, int statement, int64_t *prev_out)
 {
     int64_t time_ms = db_int(db, statement, 1);
     int64_t took = db_int(db, statement, 10), waited = db_int(db, statement, 11);
@@ -213,7 +211,7 @@ static int read_trail(struct ledger_reader *r, struct trail *t, struct arena *ar
         if (answer == DB_FAILED)
             return -1;
         if (answer == DB_ROW)
-            read_event(db, READ_EVENT, &prev);
+            reader_event(db, READ_EVENT, &prev);
         db_reset(db, READ_EVENT);
         trail_add(t, prev);
     }
@@ -229,7 +227,7 @@ static int read_trail(struct ledger_reader *r, struct trail *t, struct arena *ar
         if (answer != DB_ROW) /* forgotten: older than the retention */
             continue;
         struct ledger_event *event = &events[n++];
-        *event = read_event(db, READ_EVENT, NULL);
+        *event = reader_event(db, READ_EVENT, NULL);
         event->id = story->message.id;
         event->stream = story->message.stream;
         event->tag = story->message.tag;
@@ -325,13 +323,13 @@ int ledger_show(struct ledger_reader *r, struct id id, struct arena *arena,
     int result = -1;
 
     *story_out = (struct ledger_story){0};
-    if (begin(r, e) != 0)
+    if (reader_begin(r, e) != 0)
         goto out;
     if (read_head(r, id, arena, story_out, &first, e) == 0 &&
         read_recipients(r, first, &trail, arena, story_out, e) == 0 &&
         read_aside(r, id, &trail, e) == 0 && read_trail(r, &trail, arena, story_out, e) == 0)
         result = 0;
-    result = end(r, result);
+    result = reader_end(r, result);
 out:
     map_destroy(&trail.seen);
     free(trail.p);
@@ -353,43 +351,6 @@ int ledger_find_message_id(struct ledger_reader *r, struct slice message_id, siz
     if (answer == DB_FAILED)
         return -1;
     db_reset(db, READ_NEWEST);
-    return 0;
-}
-
-/* --- the log --- */
-
-int ledger_events(struct ledger_reader *r, uint64_t since, uint64_t limit,
-                  bool (*event)(void *ctx, const struct ledger_event *event), void *ctx,
-                  struct err *e)
-{
-    struct db *db = &r->db;
-    enum db_answer answer;
-    bool more = true;
-
-    db_bind(db, READ_EVENTS, "ii", (int64_t)since, (int64_t)limit);
-    while ((answer = db_step(db, READ_EVENTS, e)) == DB_ROW && more) {
-        struct ledger_event found = read_event(db, READ_EVENTS, NULL);
-        found.id.lo = (uint64_t)db_int(db, READ_EVENTS, 14);
-        found.stream = db_text(db, READ_EVENTS, 15);
-        found.tag = db_text(db, READ_EVENTS, 16);
-        if (found.kind == LEDGER_EV_ACCEPTED)
-            found.ip = db_text(db, READ_EVENTS, 17);
-        more = event(ctx, &found);
-    }
-    if (answer == DB_FAILED)
-        return -1;
-    db_reset(db, READ_EVENTS);
-    return 0;
-}
-
-int ledger_last_seq(struct ledger_reader *r, uint64_t *seq_out, struct err *e)
-{
-    enum db_answer answer = db_step(&r->db, READ_LAST_SEQ, e);
-
-    if (answer == DB_FAILED)
-        return -1;
-    *seq_out = answer == DB_ROW ? (uint64_t)db_int(&r->db, READ_LAST_SEQ, 0) : 0;
-    db_reset(&r->db, READ_LAST_SEQ);
     return 0;
 }
 
@@ -436,7 +397,7 @@ int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to_ms, bool
     bool more = true;
     int result = 0;
 
-    if (begin(r, e) != 0)
+    if (reader_begin(r, e) != 0)
         return -1;
     db_bind(db, READ_STATS, "iii", from, to, (int64_t)by_tag);
     while (more && result == 0 && (answer = db_step(db, READ_STATS, e)) == DB_ROW) {
@@ -458,21 +419,21 @@ int ledger_streams(struct ledger_reader *r, int64_t from_ms, int64_t to_ms, bool
             more = row(ctx, &found);
     }
     if (answer == DB_FAILED)
-        return end(r, -1);
+        return reader_end(r, -1);
     db_reset(db, READ_STATS);
-    return end(r, result);
+    return reader_end(r, result);
 }
 
 /* --- for fsck --- */
 
 int ledger_reader_hold(struct ledger_reader *r, struct err *e)
 {
-    return begin(r, e);
+    return reader_begin(r, e);
 }
 
 void ledger_reader_let_go(struct ledger_reader *r)
 {
-    (void)end(r, 0);
+    (void)reader_end(r, 0);
 }
 
 int ledger_each_stored(struct ledger_reader *r,

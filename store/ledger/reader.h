@@ -7,6 +7,7 @@
 
 #include "store/ledger/dmarc.h"
 #include "store/ledger/ledger.h"
+#include "store/ledger/notice.h"
 #include "store/ledger/suppression.h"
 
 struct ledger_reader; /* opaque */
@@ -90,6 +91,31 @@ MUST_USE int ledger_events(struct ledger_reader *r, uint64_t since, uint64_t lim
                            bool (*event)(void *ctx, const struct ledger_event *event), void *ctx,
                            struct err *e);
 MUST_USE int ledger_last_seq(struct ledger_reader *r, uint64_t *seq_out, struct err *e);
+
+/* Events and notices in one order: `limit` of each at most, so call again with the last number. */
+struct ledger_log_handlers {
+    bool (*event)(void *ctx, const struct ledger_event *event);
+    bool (*notice)(void *ctx, const struct ledger_notice *notice);
+};
+MUST_USE int ledger_log(struct ledger_reader *r, uint64_t since, uint64_t limit,
+                        const struct ledger_log_handlers *handlers, void *ctx, struct err *e);
+
+/* --- the set-up --- */
+
+/* Local addresses that mail left from, by domain, smart host and address. */
+MUST_USE int ledger_each_source(struct ledger_reader *r,
+                                bool (*row)(void *ctx, const struct ledger_source *row), void *ctx,
+                                struct err *e);
+/* Domains whose set-up was looked at, with the time of the last look; `domain` empty: all. The
+ * findings of each follow it, in order. */
+struct ledger_checkup {
+    struct slice domain;
+    int64_t time_ms;
+};
+MUST_USE int ledger_each_checkup(struct ledger_reader *r, struct slice domain,
+                                 bool (*checkup)(void *ctx, const struct ledger_checkup *checkup),
+                                 bool (*finding)(void *ctx, const struct ledger_finding *finding),
+                                 void *ctx, struct err *e);
 
 /* --- streams --- */
 

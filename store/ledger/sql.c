@@ -72,6 +72,18 @@ const char *const migrations[SCHEMA_VERSION] = {
     "CREATE INDEX dmarc_received_when ON dmarc_received(received);"
     "CREATE TABLE dmarc_received_row(report INTEGER NOT NULL, n INTEGER NOT NULL,"
     " row TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(report, n)) WITHOUT ROWID;",
+    /* source: local addresses that mail left from; via '' is straight to the receivers. A notice is
+     * an event without a message: its seq is one of event.seq's */
+    "CREATE TABLE source(day INTEGER NOT NULL, domain TEXT NOT NULL, address TEXT NOT NULL,"
+    " via TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+    " messages INTEGER NOT NULL, PRIMARY KEY(day, domain, address, via)) WITHOUT ROWID;"
+    "CREATE TABLE doctor_run(domain TEXT PRIMARY KEY, time INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE doctor_finding(domain TEXT NOT NULL, n INTEGER NOT NULL,"
+    " severity INTEGER NOT NULL, temporary INTEGER NOT NULL, area TEXT NOT NULL,"
+    " rule TEXT NOT NULL, name TEXT NOT NULL, detail TEXT NOT NULL, text TEXT NOT NULL,"
+    " publish TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY(domain, n)) WITHOUT ROWID;"
+    "CREATE TABLE notice(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " severity INTEGER NOT NULL, domain TEXT, rule TEXT, name TEXT, text TEXT, publish TEXT);",
 };
 
 #define IS_LIVE                                                                                    \
@@ -83,6 +95,13 @@ const char *const migrations[SCHEMA_VERSION] = {
 #define UNFINISHED "recipient.state IN (0, 6, 7)"
 #define DMARC_PERIOD_COLUMNS                                                                       \
     "id, day, domain, part, policy, rua, begin, end, rows, messages, left_out, state, note"
+#define NEWEST_SEQ                                                                                 \
+    "SELECT max(ifnull((SELECT max(seq) FROM event), 0), ifnull((SELECT max(seq) FROM notice), "   \
+    "0))"
+#define SOURCES                                                                                    \
+    "SELECT domain, address, via, min(first), max(last), sum(messages) FROM source"                \
+    " GROUP BY 1, 2, 3 ORDER BY 1, 3, 2"
+#define FINDING_COLUMNS "severity, temporary, area, rule, name, detail, text, publish, since"
 #define MESSAGE_COLUMNS                                                                            \
     "low, received, segment, offset, body, head, size, stream, tag, sender, options, client,"      \
     " client_ip, helo, login, tls, message_id, from_field, subject, recipients, first"
@@ -93,7 +112,7 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_LAST_MESSAGE] = "SELECT id, low FROM message ORDER BY id DESC LIMIT 1",
     [SQL_LAST_RECIPIENT] = "SELECT max(id) FROM recipient",
-    [SQL_LAST_EVENT] = "SELECT max(seq) FROM event",
+    [SQL_LAST_EVENT] = NEWEST_SEQ,
     [SQL_EVENT_TIME] = "SELECT time FROM event WHERE seq = ?",
     [SQL_COUNT_WORK] = "SELECT count(*) FROM work",
     [SQL_ALL_SEGMENTS] = "SELECT id, total, live, live_count, last, low_id, high_id"
@@ -229,6 +248,23 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_DMARC_OLD_REPORTS] = "SELECT id FROM dmarc_received WHERE received < ? LIMIT ?",
     [SQL_DMARC_REMOVE_RECEIVED_ROWS] = "DELETE FROM dmarc_received_row WHERE report = ?",
     [SQL_DMARC_REMOVE_RECEIVED] = "DELETE FROM dmarc_received WHERE id = ?",
+    [SQL_SOURCES_OF_DAY] = "SELECT domain, address, via FROM source WHERE day = ?",
+    [SQL_ADD_SOURCE] = "INSERT INTO source VALUES(?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
+                       " last = max(last, excluded.last), messages = messages + excluded.messages",
+    [SQL_ALL_SOURCES] = SOURCES,
+    [SQL_REMOVE_SOURCES] = "DELETE FROM source WHERE day < ?",
+    [SQL_FINDINGS_OF] =
+        "SELECT " FINDING_COLUMNS " FROM doctor_finding WHERE domain = ? ORDER BY n",
+    [SQL_ADD_FINDING] = "INSERT INTO doctor_finding VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+    [SQL_REMOVE_FINDINGS] = "DELETE FROM doctor_finding WHERE domain = ?",
+    [SQL_COUNT_FINDINGS] = "SELECT severity, count(*) FROM doctor_finding WHERE temporary = 0"
+                           " GROUP BY severity",
+    [SQL_SET_DOCTOR_RUN] = "INSERT OR REPLACE INTO doctor_run VALUES(?,?)",
+    [SQL_DOCTOR_DOMAINS] = "SELECT domain FROM doctor_run",
+    [SQL_REMOVE_DOCTOR_RUN] = "DELETE FROM doctor_run WHERE domain = ?",
+    [SQL_ADD_NOTICE] = "INSERT INTO notice VALUES(?,?,?,?,?,?,?,?,?)",
+    [SQL_REMOVE_NOTICES] = "DELETE FROM notice WHERE seq < (SELECT max(seq) FROM notice)"
+                           " AND time < ?",
 };
 
 #define ROW_COLUMNS                                                                                \
@@ -262,7 +298,7 @@ const char *const reader_sql[READ_COUNT] = {
     [READ_EVENTS] = "SELECT " EVENT_COLUMNS ", low, stream, tag, client_ip FROM event"
                     " LEFT JOIN message ON message.id = event.message"
                     " WHERE seq > ? ORDER BY seq LIMIT ?",
-    [READ_LAST_SEQ] = "SELECT max(seq) FROM event",
+    [READ_LAST_SEQ] = NEWEST_SEQ,
     [READ_STATS] = "SELECT stream, CASE WHEN ?3 THEN tag ELSE '' END, sum(messages), sum(sent),"
                    " sum(delivered), sum(deferred), sum(bounced), sum(unknown), sum(expired),"
                    " sum(duplicates) FROM stat WHERE hour BETWEEN ?1 AND ?2"
@@ -293,4 +329,9 @@ const char *const reader_sql[READ_COUNT] = {
                            " FROM dmarc_received WHERE whole = 1 AND end >= ? ORDER BY domain, id",
     [READ_DMARC_RECEIVED_ROWS] = "SELECT row, count FROM dmarc_received_row WHERE report = ?"
                                  " ORDER BY n",
+    [READ_SOURCES] = SOURCES,
+    [READ_NOTICES] = "SELECT seq, time, kind, severity, domain, rule, name, text, publish FROM"
+                     " notice WHERE seq > ? ORDER BY seq LIMIT ?",
+    [READ_DOCTOR_RUNS] = "SELECT domain, time FROM doctor_run ORDER BY domain",
+    [READ_FINDINGS] = "SELECT " FINDING_COLUMNS " FROM doctor_finding WHERE domain = ? ORDER BY n",
 };

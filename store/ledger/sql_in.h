@@ -94,6 +94,19 @@ enum writer_statement {
     SQL_DMARC_OLD_REPORTS,
     SQL_DMARC_REMOVE_RECEIVED_ROWS,
     SQL_DMARC_REMOVE_RECEIVED,
+    SQL_SOURCES_OF_DAY,
+    SQL_ADD_SOURCE,
+    SQL_ALL_SOURCES,
+    SQL_REMOVE_SOURCES,
+    SQL_FINDINGS_OF,
+    SQL_ADD_FINDING,
+    SQL_REMOVE_FINDINGS,
+    SQL_COUNT_FINDINGS,
+    SQL_SET_DOCTOR_RUN,
+    SQL_DOCTOR_DOMAINS,
+    SQL_REMOVE_DOCTOR_RUN,
+    SQL_ADD_NOTICE,
+    SQL_REMOVE_NOTICES,
     SQL_WRITER_COUNT
 };
 extern const char *const writer_sql[SQL_WRITER_COUNT];
@@ -126,12 +139,16 @@ enum reader_statement {
     READ_DMARC_ROWS,
     READ_DMARC_REPORTS,
     READ_DMARC_RECEIVED_ROWS,
+    READ_SOURCES,
+    READ_NOTICES,
+    READ_DOCTOR_RUNS,
+    READ_FINDINGS,
     READ_COUNT
 };
 extern const char *const reader_sql[READ_COUNT];
 
 /* The columns of struct ledger_message, in the order in which load_message() takes them. */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 extern const char *const migrations[SCHEMA_VERSION]; /* [i] takes version i to i+1 */
 
 #endif

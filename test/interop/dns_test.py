@@ -109,6 +109,17 @@ with tempfile.TemporaryDirectory(prefix="dns-test-") as name:
         done = subprocess.run([args.waybill, "verify", "--json", "--ip", "192.0.2.1", "--mail-from", "u@a.test", "--helo",
                                "h.test", "--dns", f"@127.0.0.1:{port}", str(message)], stdout=subprocess.PIPE, timeout=60)
         check("a whole message", json.loads(done.stdout)["dmarc"]["result"], "pass")
+        (folder / "none.conf").write_text(f'data_dir = "{folder}/none"\n')
+        done = subprocess.run([args.waybill, "doctor", "--json", "--ip", "192.0.2.1", "--config", str(folder / "none.conf"),
+                               "--dns", f"@127.0.0.1:{port}", "broken.a.test"], stdout=subprocess.PIPE, timeout=60)
+        found = json.loads(done.stdout)["findings"]
+        check("doctor: SERVFAIL below an include is no fault of the record",
+              ([f["rule"] for f in found if "x.broken.test" in f["text"]], [f["rule"] for f in found if f["rule"].startswith("spf-")]),
+              (["dns"], []))
+        done = subprocess.run([args.waybill, "doctor", "--json", "--ip", "192.0.2.1", "--config", str(folder / "none.conf"),
+                               "--dns", f"@127.0.0.1:{port}", "a.test"], stdout=subprocess.PIPE, timeout=60)
+        found = {f["rule"] for f in json.loads(done.stdout)["findings"]}
+        check("doctor: SPF through CNAMEs and zones, DMARC without reports, no MX", found >= {"spf", "dmarc-no-reports", "return-path-mx"}, True)
     finally:
         server.terminate()
         server.wait(10)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""waybill init makes a set-up that waybill doctor finds nothing in, and doctor finds each of twelve
+"""waybill init makes a set-up that waybill doctor finds nothing in, and doctor finds each of many
 broken ones.
 
     doctor_test.py [--waybill PATH]"""
@@ -66,6 +66,9 @@ CASES = [  # what is broken, the rule that says so, how, and options in place of
     ("DMARC's testing flag left on", "dmarc-testing", replace(r"p=none;", "p=none; t=y;"), ()),
     ("a key record cut at 255 characters", "dkim-cut",
      replace(r'^(waybill1\._domainkey\.example\.com\. \d+ IN TXT "[^"]*").*', r"\1"), ()),
+    ("two MTA-STS records", "mta-sts-two-records", add('_mta-sts.example.com. TXT "v=STSv1; id=2"'), ()),
+    ("an MTA-STS policy whose host went away", "mta-sts-host", replace(r"^mta-sts\.example\.com\..*\n", ""), ()),
+    ("a TLS-RPT record without an address", "tls-rpt-broken", replace(r'"v=TLSRPTv1; .*"', '"v=TLSRPTv1; rua=nobody"'), ()),
 ]
 
 with tempfile.TemporaryDirectory(prefix="doctor-test-") as name:
@@ -74,6 +77,8 @@ with tempfile.TemporaryDirectory(prefix="doctor-test-") as name:
     check("init", made.returncode == 0)
     config, zone_file = folder / "waybill.conf", folder / "example.com.zone"
     zone = zone_file.read_text()
+    config.write_text(config.read_text() + f'data_dir = "{folder}"\n')  # whatever ledger this machine has is not ours
+    check("--last without a ledger", run("doctor", "--last", "--config", config).returncode == 2)
     check("init prints the zone file", made.stdout.decode().startswith(zone))
     check("keys are for their owner only", all(p.stat().st_mode & 0o77 == 0 for p in folder.glob("*.pem")))
     check("the settings are good", run("config", "check", "--config", config).returncode == 0)

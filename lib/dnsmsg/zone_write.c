@@ -1,10 +1,10 @@
-#include "app/dnstext.h"
+#include "lib/dnsmsg/zone_write.h"
 
 #include "lib/dnsmsg/name.h"
 
 #define STRING_MAX 255
 
-void dnstext_txt(struct slice name, struct slice text, struct buf *out)
+void dns_zone_write_txt(struct slice name, struct slice text, struct buf *out)
 {
     dns_name_escape(name, out);
     buf_append_text(out, ". 3600 IN TXT");

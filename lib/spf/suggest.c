@@ -1,16 +1,4 @@
-#include "app/spf_suggest.h"
-
-const struct spf_tree *spf_suggest_survey(struct spf_survey *s, struct resolver *dns,
-                                          struct slice domain, struct slice record)
-{
-    for (enum step step = spf_survey_start(s, domain, record); step == STEP_WAIT;) {
-        struct dns_answer answer;
-
-        resolver_ask(dns, spf_survey_question(s), &answer);
-        step = spf_survey_answer(s, &answer);
-    }
-    return spf_survey_tree(s);
-}
+#include "lib/spf/suggest.h"
 
 /* An include whose target has no record makes receivers say permerror. */
 static bool is_gone(const struct spf_tree *t, struct slice term)
