@@ -146,6 +146,28 @@ static bool add(struct client *c, struct slice address, struct slice options)
     return true;
 }
 
+/* ORCPT of what is forwarded, if the client said none: reports name the address that was written
+ * to, and so does the ledger (RFC 3461 4.2). Not for other than ASCII, which RFC 6533 writes
+ * otherwise. */
+static struct slice original_of(struct client *c, struct slice address)
+{
+    char room[SMTP_ORCPT_MAX];
+    struct buf out = {.p = room, .cap = sizeof room, .max = sizeof room};
+
+    buf_append_text(&out, "rfc822;");
+    for (size_t i = 0; i < address.n; i++) {
+        char b = address.p[i];
+
+        if (b <= ' ' || b >= 0x7f)
+            return SLICE("");
+        if (b == '+' || b == '=')
+            buf_printf(&out, "+%02X", (unsigned)b); /* positive */
+        else
+            buf_append_char(&out, b);
+    }
+    return out.full ? SLICE("") : arena_copy(c->envelope, buf_slice(&out));
+}
+
 /* One of those that take the place of an address of ours. */
 static bool add_target(struct client *c, struct slice address, struct slice target,
                        struct buf *options)
@@ -172,10 +194,10 @@ struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *
         .p = options_room, .cap = sizeof options_room, .max = sizeof options_room};
     struct buf out = {.p = room, .cap = sizeof room, .max = sizeof room};
     struct slice address = recipient_address(c, r), targets = other;
+    struct smtp_recipient said = *r;
     size_t before = c->recipient_n;
     bool all = true;
 
-    options_write_recipient(r, &options);
     if (other.n > 0) { /* SRS, with its hash for a proof: a bounce need not have any other */
         c->is_single = true;
         c->unproven = CONF_UNPROVEN_ACCEPT;
@@ -185,6 +207,9 @@ struct smtp_reply recipient_take(struct client *c, const struct smtp_recipient *
         targets =
             forwards_find(c->inbound->forwards, address,
                           recipient_untagged(address, c->inbound->conf->recipient_delimiter, &out));
+    if (targets.n > 0 && other.n == 0 && said.origin.n == 0)
+        said.origin = original_of(c, address);
+    options_write_recipient(&said, &options);
     if (targets.n == 0) {
         all = add(c, address, buf_slice(&options));
         c->is_return = return_is_one(c, address);

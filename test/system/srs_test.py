@@ -122,7 +122,7 @@ def told_by_us(tmp, one_process):
     with p.waybill as w:
         told = []
         for sender, report in (("a@author.test", True), ("a@unproven.test", False), ("", None)):
-            path = p.forwards(sender)
+            path = p.forwards(sender, "list+x=1@one.test")
             if sender == "":
                 assert path == "", path
                 continue
@@ -140,6 +140,7 @@ def told_by_us(tmp, one_process):
         assert got.startswith(b"X-Sink-From: <>") and b"\r\nX-Sink-To: <a@author.test>\r\n" in got, got
         assert told[0].encode() in got and b"Final-Recipient: rfc822; far@two.test" in got and b"Status: 5.1.1" in got, got
         assert all(b"unproven" not in m for m in p.far.mails()[3:]), "a report to somebody who may be anybody"
+        assert b"Original-Recipient: rfc822;list+x=1@one.test\r\n" in got, ("the address that was written to", got)
         p.close()
 
 
