@@ -157,6 +157,7 @@ int dmarc_send_run(const char *config, const char *day, bool dry_run)
     struct conf *conf = daemon_conf(config, NULL);
     struct sending s = {.conf = conf, .last_day = (int64_t)time(NULL) / DAY_S - 1};
 
+    conf_name_host(conf);
     if (day != NULL)
         s.first_day = s.last_day = parse_day(day);
     s.reader = daemon_ledger(conf);

@@ -83,8 +83,10 @@ bool report_making_row(void *making, struct slice line, uint64_t count)
 
 void report_making_end(struct report_making *m)
 {
-    if (m->left_out > 0)
-        m->report.error =
-            arena_printf(m->arena, "%llu messages are left out: there were too many different rows",
-                         (unsigned long long)m->left_out);
+    if (m->left_out == 0)
+        return;
+    (void)snprintf(m->words, sizeof m->words,
+                   "%llu messages are left out: there were too many different rows",
+                   (unsigned long long)m->left_out);
+    m->report.error = slice_of(m->words);
 }

@@ -11,7 +11,7 @@
 #include "rt/conf/conf.h"
 #include "store/ledger/dmarc.h"
 
-#define REPORT_MAKING_BYTES ((size_t)16 << 20) /* of memory for all rows */
+#define REPORT_MAKING_BYTES ((size_t)6 << 20) /* of memory for rows: half a second of the queue */
 #define REPORT_MAKING_XML_MAX ((size_t)64 << 20)
 
 struct report_making {
@@ -19,9 +19,10 @@ struct report_making {
     struct dmarc_report report;
     struct dmarc_row **last;
     uint64_t left_out; /* messages of rows that found no room */
+    char words[120];   /* about these: the arena is full then */
 };
 
-/* Everything lives in `arena`, and in `period` and `conf`. `end_s`: the period's end. */
+/* Everything lives in `arena`, in `m`, and in `period` and `conf`. `end_s`: the period's end. */
 void report_making_begin(struct report_making *m, const struct conf *conf,
                          const struct ledger_dmarc_period *period, int64_t end_s,
                          struct arena *arena);

@@ -603,6 +603,7 @@ static void on_reload_signal(void *ctx, int number)
         proc_notify("READY=1");
         return;
     }
+    conf_name_host(fresh);
     (void)conf_diff(s->conf, fresh, note_change, s);
     if (fresh->listener_count != s->conf->listener_count ||
         fresh->inbound_processes != s->conf->inbound_processes ||
@@ -689,6 +690,7 @@ int super_run(struct conf *conf, const struct super_options *options, struct err
     int result = -1;
 
     s->conf = conf;
+    conf_name_host(conf);
     s->options = options;
     s->control = s->http = s->pid_file = -1;
     for (size_t i = 0; i < LISTENERS_MAX; i++)

@@ -1,5 +1,7 @@
 #include "rt/conf/conf.h"
 
+#include <unistd.h>
+
 #include "rt/conf/conf_in.h"
 
 void conf_destroy(struct conf **c)
@@ -12,6 +14,17 @@ void conf_destroy(struct conf **c)
     arena_destroy(&box->arena);
     free(box);
     *c = NULL;
+}
+
+void conf_name_host(struct conf *c)
+{
+    struct conf_box *box = CONTAINER_OF(c, struct conf_box, conf);
+    char name[256] = "";
+
+    if (c->hostname[0] != '\0')
+        return;
+    (void)gethostname(name, sizeof name - 1);
+    c->hostname = arena_string(box->arena, slice_of(name[0] != '\0' ? name : "localhost"));
 }
 
 /* The section of that name; its first member is the title. */

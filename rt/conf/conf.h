@@ -122,6 +122,9 @@ MUST_USE struct conf *conf_load(const char *path, struct err *e);
 MUST_USE struct conf *conf_parse(const char *name, struct slice text, struct err *e);
 struct conf *conf_default(void); /* as if the file were empty */
 void conf_destroy(struct conf **c);
+/* An empty hostname becomes the machine's own name. For whoever speaks in that name; whoever shows
+ * or compares settings leaves them as they were written. */
+void conf_name_host(struct conf *c);
 
 /* NULL when there is none. Names compare without case; the default stream is found by "" too. */
 const struct conf_stream *conf_find_stream(const struct conf *c, struct slice name);

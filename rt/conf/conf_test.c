@@ -194,6 +194,21 @@ static void manual(void **state)
     buf_finish(&wanted);
 }
 
+static void an_empty_hostname_is_the_machines(void **state)
+{
+    struct conf *c = conf_default();
+    struct err e;
+
+    (void)state;
+    conf_name_host(c);
+    assert_string_not_equal(c->hostname, "");
+    conf_destroy(&c);
+    c = conf_parse("test", SLICE("hostname = mx.example\n"), &e);
+    conf_name_host(c);
+    assert_string_equal(c->hostname, "mx.example");
+    conf_destroy(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +217,7 @@ int main(void)
         {"what is printed reads back equal", prints_and_reads_back, NULL, NULL, NULL},
         {"a reload says what changed, and what needs a restart", diff, NULL, NULL, NULL},
         {"errors name file, line and value", errors, NULL, NULL, NULL},
+        {"an empty hostname is the machine's", an_empty_hostname_is_the_machines, NULL, NULL, NULL},
         {"the manual page is made from the table", manual, NULL, NULL, NULL},
     };
 

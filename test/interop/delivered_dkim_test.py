@@ -53,6 +53,19 @@ def by_opendkim(path, zone, folder):
     assert r.returncode == 0, (path, r.stdout, r.stderr)
 
 
+def report_of_failure(tmp, keys):
+    """What we write ourselves is signed too: by the domain above our host's."""
+    bad, good = Sink(tmp / "bad", "--reject-rcpt", "550 5.1.1"), Sink(tmp / "good")
+    route = "".join(f'route "{d}" {{ via = {{ "127.0.0.1:{s.port}" }} tls = none }}\n' for d, s in (("receiver.test", bad), ("*", good)))
+    settings = f'hostname = "mx.sender.test"\ndefault_stream = mail\nstream mail {{ failures = mail }}\n{keys}'
+    with Waybill(settings=settings, route=route) as w:
+        w.send(b"From: a@other.test\r\nTo: b@receiver.test\r\nSubject: x\r\n\r\nHello.\r\n", sender="a@other.test")
+        report = wait_for(good.mails, "the report")[0]
+    bad.close()
+    good.close()
+    return report[report.index(b"DKIM-Signature:"):]
+
+
 def main(tmp):
     zone = records(subprocess.run([binary(), "dkim", "keygen", "sender.test", "one", "--folder", tmp], check=True,
                                   capture_output=True, text=True).stdout)
@@ -74,7 +87,8 @@ def main(tmp):
         if opendkim:
             by_opendkim(path, zone, tmp)
     sink.close()
-    print(f"{len(paths)} messages verified by python3-dkim (rsa and ed25519)" +
+    by_dkimpy(report_of_failure(tmp, keys), zone)
+    print(f"{len(paths)} messages and our own report of failure verified by python3-dkim (rsa and ed25519)" +
           (" and opendkim-testmsg (rsa)" if opendkim else "; opendkim-testmsg skipped"))
 
 
