@@ -23,6 +23,10 @@ void bounce_rules_destroy(struct bounce_rules **rules)
     hs_free_database(r->database);
     free(r->rules);
     free(r->patterns);
+    free(r->owners);
+    free(r->wordless);
+    free(r->hit);
+    free(r->vetoed);
     free(r->seen);
     arena_destroy(&r->arena);
     free(r);
@@ -108,11 +112,34 @@ static int compile_patterns(struct bounce_rules *rules, struct err *e)
     return result;
 }
 
+/* Which rule a pattern belongs to, and which rules are asked even when no pattern is found. */
+static void index_rules(struct bounce_rules *rules)
+{
+    rules->set_words = rules->count / 64 + 1;
+    rules->wordless = mem_alloc(rules->set_words * sizeof *rules->wordless);
+    rules->hit = mem_alloc(rules->set_words * sizeof *rules->hit);
+    rules->vetoed = mem_alloc(rules->set_words * sizeof *rules->vetoed);
+    rules->owners = mem_alloc((rules->pattern_count + 1) * sizeof *rules->owners);
+    for (size_t i = 0; i < rules->count; i++) {
+        struct rule *rule = &rules->rules[i];
+        bool has_match = false;
+        for (size_t p = rule->first; p < rule->first + rule->patterns; p++) {
+            enum pattern_kind kind = rules->patterns[p].kind;
+            rules->owners[p] = (struct owner){(uint16_t)i, (uint8_t)kind}; /* both are small */
+            has_match = has_match || kind == PATTERN_MATCH;
+            rule->has_need = rule->has_need || kind == PATTERN_NEED;
+        }
+        if (!has_match)
+            rules->wordless[i / 64] |= UINT64_C(1) << i % 64;
+    }
+}
+
 int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
 {
     if (rules->count > 0)
         qsort(rules->rules, rules->count, sizeof *rules->rules, compare_rules);
     rules->seen = mem_alloc((rules->pattern_count + 1) * sizeof *rules->seen);
+    index_rules(rules);
     return compile_patterns(rules, e);
 }
 
@@ -120,9 +147,15 @@ static int note_match(unsigned id, unsigned long long from, unsigned long long t
                       void *ctx)
 {
     struct bounce_rules *rules = ctx;
+    struct owner owner = rules->owners[id];
 
     (void)from, (void)to, (void)flags;
-    rules->seen[id] = rules->round;
+    if (owner.kind == PATTERN_MATCH)
+        rules->hit[owner.rule / 64] |= UINT64_C(1) << owner.rule % 64;
+    else if (owner.kind == PATTERN_NOT)
+        rules->vetoed[owner.rule / 64] |= UINT64_C(1) << owner.rule % 64;
+    else
+        rules->seen[id] = rules->round;
     return 0;
 }
 
@@ -169,58 +202,50 @@ static bool any_code_fits(struct slice code, const struct words *models)
     return false;
 }
 
-static bool words_fit(const struct bounce_rules *rules, const struct rule *rule)
+static bool needs_fit(const struct bounce_rules *rules, const struct rule *rule)
 {
-    bool wanted = false, found = false;
+    for (size_t i = rule->first; rule->has_need && i < rule->first + rule->patterns; i++)
+        if (rules->owners[i].kind == PATTERN_NEED && rules->seen[i] != rules->round)
+            return false;
+    return true;
+}
 
-    for (size_t i = rule->first; i < rule->first + rule->patterns; i++) {
-        bool seen = rules->seen[i] == rules->round;
-        switch (rules->patterns[i].kind) {
-        case PATTERN_MATCH:
-            wanted = true;
-            found = found || seen;
-            break;
-        case PATTERN_NEED:
-            if (!seen)
-                return false;
-            break;
-        case PATTERN_NOT:
-            if (seen)
-                return false;
-            break;
-        }
+static void find_words(struct bounce_rules *rules, struct slice text)
+{
+    if (++rules->round == 0) { /* wrapped: every old mark would look new */
+        memset(rules->seen, 0, rules->pattern_count * sizeof *rules->seen);
+        rules->round = 1;
     }
-    return found || !wanted;
+    memcpy(rules->hit, rules->wordless, rules->set_words * sizeof *rules->hit);
+    memset(rules->vetoed, 0, rules->set_words * sizeof *rules->vetoed);
+    if (rules->database != NULL && text.n > 0)
+        (void)hs_scan(rules->database, text.p, (unsigned)text.n, 0, rules->scratch, note_match,
+                      rules);
 }
 
 const struct bounce_rule *bounce_rules_match(struct bounce_rules *rules,
                                              const struct bounce_question *question)
 {
-    struct slice text = slice_sub(question->text, 0, BOUNCE_TEXT_MAX);
-    char digits[12];
+    char digits[3] = {(char)('0' + question->code / 100 % 10),
+                      (char)('0' + question->code / 10 % 10), (char)('0' + question->code % 10)};
+    struct slice code = {digits, question->code > 0 ? sizeof digits : 0};
 
-    snprintf(digits, sizeof digits, "%u", question->code);
-    struct slice code = question->code > 0 ? slice_of(digits) : SLICE("");
-
-    if (++rules->round == 0) { /* wrapped: every old mark would look new */
-        memset(rules->seen, 0, rules->pattern_count * sizeof *rules->seen);
-        rules->round = 1;
-    }
-    if (rules->database != NULL && text.n > 0)
-        (void)hs_scan(rules->database, text.p, (unsigned)text.n, 0, rules->scratch, note_match,
-                      rules);
-    for (size_t i = 0; i < rules->count; i++) {
-        const struct rule *rule = &rules->rules[i];
-        if (rule->hosts.count > 0 && !host_fits(question->host, &rule->hosts))
-            continue;
-        if (rule->codes.count > 0 && !any_code_fits(code, &rule->codes))
-            continue;
-        if (rule->statuses.count > 0 && !any_code_fits(question->status, &rule->statuses))
-            continue;
-        if (rule->phases != 0 && (rule->phases & question->phase) == 0)
-            continue;
-        if (words_fit(rules, rule))
-            return &rule->face;
+    find_words(rules, slice_sub(question->text, 0, BOUNCE_TEXT_MAX));
+    for (size_t w = 0; w < rules->set_words; w++) {
+        uint64_t left = rules->hit[w] & ~rules->vetoed[w];
+        for (; left != 0; left &= left - 1) {
+            const struct rule *rule = &rules->rules[w * 64 + (size_t)__builtin_ctzll(left)];
+            if (rule->hosts.count > 0 && !host_fits(question->host, &rule->hosts))
+                continue;
+            if (rule->codes.count > 0 && !any_code_fits(code, &rule->codes))
+                continue;
+            if (rule->statuses.count > 0 && !any_code_fits(question->status, &rule->statuses))
+                continue;
+            if (rule->phases != 0 && (rule->phases & question->phase) == 0)
+                continue;
+            if (needs_fit(rules, rule))
+                return &rule->face;
+        }
     }
     return NULL;
 }

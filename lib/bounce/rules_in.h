@@ -30,6 +30,13 @@ struct rule {
     struct words hosts, codes, statuses;
     unsigned phases; /* 0: any */
     size_t order;
+    bool has_need; /* one of its patterns is a PATTERN_NEED */
+};
+
+/* What a found pattern means for the rule that it belongs to. */
+struct owner {
+    uint16_t rule; /* below BOUNCE_RULES_MAX */
+    uint8_t kind;  /* enum pattern_kind */
 };
 
 struct bounce_rules {
@@ -40,7 +47,13 @@ struct bounce_rules {
     size_t pattern_count, patterns_room;
     hs_database_t *database;
     hs_scratch_t *scratch;
-    uint32_t *seen; /* by pattern: the number of the last question in which it was found */
+    struct owner *owners; /* by pattern */
+    /* Sets of rules, a bit for each in the order of decision, so that only the few are looked at
+     * whose words were found: those without any `match`, those of which a `match` was found, those
+     * of which a `not` was found. */
+    uint64_t *wordless, *hit, *vetoed;
+    size_t set_words; /* of each of them */
+    uint32_t *seen;   /* by pattern: the last question in which this `need` was found */
     uint32_t round;
     bool only_shipped; /* nothing but the shipped files was added */
 };
