@@ -20,7 +20,8 @@ void bounce_rules_destroy(struct bounce_rules **rules)
     if (r == NULL)
         return;
     hs_free_scratch(r->scratch);
-    hs_free_database(r->database);
+    for (size_t i = 0; i < RULE_STAGES; i++)
+        hs_free_database(r->databases[i]);
     free(r->rules);
     free(r->patterns);
     free(r->owners);
@@ -84,28 +85,32 @@ struct hs_database *bounce_compile(const char *const *texts, const unsigned *fla
     return NULL;
 }
 
-static int compile_patterns(struct bounce_rules *rules, struct err *e)
+static int compile_stage(struct bounce_rules *rules, size_t stage, struct err *e)
 {
-    size_t n = rules->pattern_count;
-    const char **texts = mem_alloc((n + 1) * sizeof *texts);
-    unsigned *flags = mem_alloc((n + 1) * sizeof *flags);
-    unsigned *ids = mem_alloc((n + 1) * sizeof *ids);
+    const char **texts = mem_alloc((rules->pattern_count + 1) * sizeof *texts);
+    unsigned *flags = mem_alloc((rules->pattern_count + 1) * sizeof *flags);
+    unsigned *ids = mem_alloc((rules->pattern_count + 1) * sizeof *ids);
+    hs_database_t *database = NULL;
+    size_t n = 0;
     int result = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        texts[i] = rules->patterns[i].text;
-        flags[i] = PATTERN_FLAGS;
-        ids[i] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
+    for (size_t i = 0; i < rules->pattern_count; i++) {
+        size_t rule = rules->owners[i].rule;
+        if (rule < rules->first_rule[stage] || rule >= rules->first_rule[stage + 1])
+            continue;
+        texts[n] = rules->patterns[i].text;
+        flags[n] = PATTERN_FLAGS;
+        ids[n++] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
     }
     if (n > 0 && rules->only_shipped)
-        rules->database = bounce_unpack(bounce_packed_rules);
-    if (n > 0 && rules->database == NULL)
-        rules->database = bounce_compile(texts, flags, ids, n, e);
-    if (n > 0 && rules->database == NULL) {
+        database = bounce_unpack(bounce_packed_rules[stage]);
+    if (n > 0 && database == NULL)
+        database = bounce_compile(texts, flags, ids, n, e);
+    if (n > 0 && database == NULL)
         result = -1;
-    } else if (n > 0 && hs_alloc_scratch(rules->database, &rules->scratch) != HS_SUCCESS) {
+    else if (n > 0 && hs_alloc_scratch(database, &rules->scratch) != HS_SUCCESS)
         result = err_set(e, ERR_SYSTEM, "no memory to match rules with");
-    }
+    rules->databases[stage] = database;
     free(texts);
     free(flags);
     free(ids);
@@ -131,7 +136,10 @@ static void index_rules(struct bounce_rules *rules)
         }
         if (!has_match)
             rules->wordless[i / 64] |= UINT64_C(1) << i % 64;
+        if (rule->face.tier < BOUNCE_TIER_TEXT)
+            rules->first_rule[1] = i + 1; /* they are sorted by tier */
     }
+    rules->first_rule[RULE_STAGES] = rules->count;
 }
 
 int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
@@ -140,7 +148,10 @@ int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
         qsort(rules->rules, rules->count, sizeof *rules->rules, compare_rules);
     rules->seen = mem_alloc((rules->pattern_count + 1) * sizeof *rules->seen);
     index_rules(rules);
-    return compile_patterns(rules, e);
+    for (size_t stage = 0; stage < RULE_STAGES; stage++)
+        if (compile_stage(rules, stage, e) < 0)
+            return -1;
+    return 0;
 }
 
 static int note_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
@@ -210,7 +221,7 @@ static bool needs_fit(const struct bounce_rules *rules, const struct rule *rule)
     return true;
 }
 
-static void find_words(struct bounce_rules *rules, struct slice text)
+static void begin_question(struct bounce_rules *rules)
 {
     if (++rules->round == 0) { /* wrapped: every old mark would look new */
         memset(rules->seen, 0, rules->pattern_count * sizeof *rules->seen);
@@ -218,34 +229,63 @@ static void find_words(struct bounce_rules *rules, struct slice text)
     }
     memcpy(rules->hit, rules->wordless, rules->set_words * sizeof *rules->hit);
     memset(rules->vetoed, 0, rules->set_words * sizeof *rules->vetoed);
-    if (rules->database != NULL && text.n > 0)
-        (void)hs_scan(rules->database, text.p, (unsigned)text.n, 0, rules->scratch, note_match,
-                      rules);
+}
+
+/* What is asked, with the reply code as digits. */
+struct asked {
+    const struct bounce_question *question;
+    struct slice code;
+};
+
+static bool rule_fits(const struct bounce_rules *rules, const struct rule *rule,
+                      const struct asked *asked)
+{
+    const struct bounce_question *q = asked->question;
+
+    return (rule->hosts.count == 0 || host_fits(q->host, &rule->hosts)) &&
+           (rule->codes.count == 0 || any_code_fits(asked->code, &rule->codes)) &&
+           (rule->statuses.count == 0 || any_code_fits(q->status, &rule->statuses)) &&
+           (rule->phases == 0 || (rule->phases & q->phase) != 0) && needs_fit(rules, rule);
+}
+
+/* The first rule of a stage that fits, of those whose words were found. */
+static const struct rule *decide(const struct bounce_rules *rules, size_t stage,
+                                 const struct asked *asked)
+{
+    size_t first = rules->first_rule[stage], end = rules->first_rule[stage + 1];
+
+    for (size_t w = first / 64; w < rules->set_words && w * 64 < end; w++) {
+        uint64_t left = rules->hit[w] & ~rules->vetoed[w];
+        if (w == first / 64)
+            left &= UINT64_MAX << first % 64;
+        for (; left != 0; left &= left - 1) {
+            size_t i = w * 64 + (size_t)__builtin_ctzll(left); /* 0 to 63 */
+            if (i >= end)
+                return NULL;
+            if (rule_fits(rules, &rules->rules[i], asked))
+                return &rules->rules[i];
+        }
+    }
+    return NULL;
 }
 
 const struct bounce_rule *bounce_rules_match(struct bounce_rules *rules,
                                              const struct bounce_question *question)
 {
-    char digits[3] = {(char)('0' + question->code / 100 % 10),
-                      (char)('0' + question->code / 10 % 10), (char)('0' + question->code % 10)};
-    struct slice code = {digits, question->code > 0 ? sizeof digits : 0};
+    struct slice text = slice_sub(question->text, 0, BOUNCE_TEXT_MAX);
+    unsigned code = question->code;
+    char digits[3] = {(char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10),
+                      (char)('0' + code % 10)};
+    struct asked asked = {question, {digits, code > 0 ? sizeof digits : 0}};
 
-    find_words(rules, slice_sub(question->text, 0, BOUNCE_TEXT_MAX));
-    for (size_t w = 0; w < rules->set_words; w++) {
-        uint64_t left = rules->hit[w] & ~rules->vetoed[w];
-        for (; left != 0; left &= left - 1) {
-            const struct rule *rule = &rules->rules[w * 64 + (size_t)__builtin_ctzll(left)];
-            if (rule->hosts.count > 0 && !host_fits(question->host, &rule->hosts))
-                continue;
-            if (rule->codes.count > 0 && !any_code_fits(code, &rule->codes))
-                continue;
-            if (rule->statuses.count > 0 && !any_code_fits(question->status, &rule->statuses))
-                continue;
-            if (rule->phases != 0 && (rule->phases & question->phase) == 0)
-                continue;
-            if (needs_fit(rules, rule))
-                return &rule->face;
-        }
+    begin_question(rules);
+    for (size_t stage = 0; stage < RULE_STAGES; stage++) {
+        if (rules->databases[stage] != NULL && text.n > 0)
+            (void)hs_scan(rules->databases[stage], text.p, (unsigned)text.n, 0, rules->scratch,
+                          note_match, rules);
+        const struct rule *rule = decide(rules, stage, &asked);
+        if (rule != NULL)
+            return &rule->face;
     }
     return NULL;
 }

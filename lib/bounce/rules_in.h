@@ -33,6 +33,9 @@ struct rule {
     bool has_need; /* one of its patterns is a PATTERN_NEED */
 };
 
+/* Stage 0: the tiers provider and code; stage 1: text and guess. */
+#define RULE_STAGES 2
+
 /* What a found pattern means for the rule that it belongs to. */
 struct owner {
     uint16_t rule; /* below BOUNCE_RULES_MAX */
@@ -45,7 +48,10 @@ struct bounce_rules {
     size_t count, rules_room;
     struct pattern *patterns;
     size_t pattern_count, patterns_room;
-    hs_database_t *database;
+    /* Two databases, asked one after the other: most replies are decided by the first, so that the
+     * many patterns of the second are not run. first_rule[stage] is the first rule of each. */
+    hs_database_t *databases[RULE_STAGES];
+    size_t first_rule[RULE_STAGES + 1];
     hs_scratch_t *scratch;
     struct owner *owners; /* by pattern */
     /* Sets of rules, a bit for each in the order of decision, so that only the few are looked at
