@@ -209,6 +209,9 @@ static void group_take(struct bounce_reader *r, struct group *g, struct slice na
         g->status = value;
     } else if (slice_eq_nocase(name, SLICE("Remote-MTA"))) {
         g->remote = after_type(value);
+    } else if (slice_eq_nocase(name, SLICE("X-Original-Message-ID")) ||
+               slice_eq_nocase(name, SLICE("Original-Message-ID"))) {
+        r->original_id = value;
     } else if (slice_eq_nocase(name, SLICE("Diagnostic-Code"))) {
         size_t semicolon = slice_find(slice_sub(value, 0, 16), ';');
         g->diagnostic = semicolon == SLICE_NONE ? value : after_type(value);

@@ -399,18 +399,29 @@ static bool is_daemon(const struct bounce_reader *r)
             (r->marks & PHRASE_AUTO_REPLY) == 0);
 }
 
+/* "Fwd: " and its like in front of the subject of a report that somebody passes on. */
+static struct slice without_forward_mark(struct slice subject)
+{
+    static const char *const marks[] = {"fwd:", "fw:", "wg:", "tr:", "rv:", "enc:", "doorst:"};
+
+    for (size_t i = 0; i < COUNT(marks); i++)
+        if (slice_starts_nocase(subject, slice_of(marks[i])))
+            return slice_trim(slice_from(subject, strlen(marks[i])));
+    return subject;
+}
+
 /* Who writes, and under what subject: enough to believe the words when they tell of a failure. */
 static bool looks_like_report(const struct bounce_reader *r)
 {
     static const char *const writers[] = {"postmaster", "post_master", "bounce", "no-reply@"};
     static const char *const subjects[] = {
-        "undeliver",          "delivery",         "returned mail",  "failure",
-        "mail fail",          "non-deliver",      "mail delivery",  "failed",
-        "mail system error",  "warning:",         "mail error",     "undelivered",
-        "message status",     "could not",        "error",          "nondeliverable",
-        "unzustellbar",       "processing error", "mail could not", "your message",
-        "message delivery",   "rejected",         "mail status",    "there was an error",
-        "fwd: returned mail", "fwd: undeliver",   "loop alert",
+        "undeliver",         "delivery",          "returned mail",  "failure",
+        "mail fail",         "non-deliver",       "mail delivery",  "failed",
+        "mail system error", "warning:",          "mail error",     "undelivered",
+        "message status",    "could not",         "error",          "nondeliverable",
+        "unzustellbar",      "processing error",  "mail could not", "your message",
+        "message delivery",  "rejected",          "mail status",    "there was an error",
+        "loop alert",        "unable to deliver",
     };
     struct slice path = header_value(&r->root->header, "Return-Path");
 
@@ -421,7 +432,7 @@ static bool looks_like_report(const struct bounce_reader *r)
         return true;
     if (slice_starts_nocase(r->root->type.text, SLICE("multipart/report")))
         return true;
-    return starts_with_any(r->subject, subjects, COUNT(subjects));
+    return starts_with_any(without_forward_mark(r->subject), subjects, COUNT(subjects));
 }
 
 /* The returned message went to one address: then that is the one. */
@@ -516,9 +527,12 @@ static bool read_delivery(struct bounce_reader *r)
 
 static void describe_original(struct bounce_reader *r, struct bounce_report *report)
 {
+    report->message_id = slice_trim(r->original_id);
     if (!r->has_original)
         return;
-    report->message_id = header_value(&r->original, "Message-ID");
+    struct slice id = header_value(&r->original, "Message-ID");
+    if (id.n > 0) /* its own header is nearer than what the reporter noted */
+        report->message_id = id;
     report->from = header_address(&r->original, "From");
     report->subject = header_text(r, &r->original, "Subject");
 }
@@ -534,6 +548,7 @@ static int read_start(struct bounce_reader *r, struct slice message, struct err 
     r->is_cut = false;
     r->has_original = false;
     r->is_inner = false;
+    r->original_id = (struct slice){NULL, 0};
     r->original = (struct header){0};
     if (message.n > BOUNCE_MESSAGE_MAX)
         return err_set(e, ERR_LIMIT, "the message has %zu bytes; more than %u are not read",

@@ -33,6 +33,7 @@ struct bounce_reader {
     struct slice from, to, subject; /* of the report: address, address, decoded */
     struct header original;         /* of the returned message */
     bool has_original;
+    struct slice original_id; /* of the returned message, when a field of the report tells it */
     bool is_inner;                  /* a report inside a report is being read, or was */
     struct bounce_recipient *items; /* BOUNCE_RECIPIENTS_MAX of them */
     size_t count;
