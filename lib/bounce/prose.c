@@ -527,7 +527,7 @@ static void read_local_names(struct bounce_reader *r)
         size_t n = 0;
         while (n < text.n && (ascii_is_alnum(text.p[n]) || strchr("._-+", text.p[n]) != NULL))
             n++;
-        if (listed && n == text.n && n <= 64) {
+        if (listed && n == text.n && n <= 64 && ascii_is_alnum(text.p[0])) {
             struct bounce_recipient *item =
                 report_add(r, arena_printf(r->arena, "%.*s%.*s", SLICE_ARG(text),
                                            SLICE_ARG(slice_from(r->from, at))));

@@ -209,7 +209,49 @@ static bool is_report_header(const struct header *h)
                                SLICE("multipart/report"));
 }
 
+static struct slice header_text(struct bounce_reader *r, const struct header *h, const char *name)
+{
+    buf_clear(&r->scratch);
+    encoded_word_decode(header_value(h, name), &r->scratch);
+    return arena_copy(r->arena, slice_trim(buf_slice(&r->scratch)));
+}
+
+static struct slice header_address(const struct header *h, const char *name)
+{
+    struct slice value = header_value(h, name);
+    struct found_address found;
+
+    return address_find(value, 0, &found) ? found.address : SLICE("");
+}
+
 static void read_parts(struct bounce_reader *r, const struct mime_part *root);
+
+/* Who writes what, of the report that is read. */
+static void take_head(struct bounce_reader *r, struct mime_part *root)
+{
+    r->root = root;
+    r->from = header_address(&root->header, "From");
+    r->subject = header_text(r, &root->header, "Subject");
+}
+
+static bool names_daemon(const struct header *h)
+{
+    struct slice from = header_value(h, "From");
+
+    return slice_search_nocase(from, SLICE("mailer-daemon")) != SLICE_NONE ||
+           slice_search_nocase(from, SLICE("mail delivery s")) != SLICE_NONE;
+}
+
+/* A person or a gateway passes a report on; what a daemon attaches is the returned message. */
+static bool is_passed_on(const struct bounce_reader *r, const struct mime_part *inner)
+{
+    const struct header *outer = &r->root->header;
+
+    if (r->is_inner || is_report_header(outer))
+        return false;
+    return is_report_header(&inner->header) ||
+           (names_daemon(&inner->header) && !names_daemon(outer));
+}
 
 /* What a gateway returns may be a report of another system: then that one is read. */
 static bool read_inner_report(struct bounce_reader *r, struct slice text)
@@ -295,9 +337,10 @@ static void read_part(struct bounce_reader *r, const struct mime_part *part, boo
     if (mime_is(part, "message/rfc822") || mime_is(part, "message/global") ||
         mime_is(part, "text/rfc822") || mime_is(part, "text/rfc822-headers") ||
         mime_is(part, "message/rfc822-headers") || mime_is(part, "message/global-headers")) {
-        if (part->children != NULL && !r->is_inner && !is_report_header(&r->root->header) &&
-            is_report_header(&part->children->header)) {
+        if (part->children != NULL && is_passed_on(r, part->children)) {
             r->is_inner = true;
+            buf_clear(&r->prose); /* the words of whoever passes it on */
+            take_head(r, part->children);
             read_parts(r, part->children);
         } else if (part->children != NULL) {
             take_original(r, &part->children->header);
@@ -336,21 +379,6 @@ static void read_parts(struct bounce_reader *r, const struct mime_part *root)
 }
 
 /* --- from parts to entries --- */
-
-static struct slice header_text(struct bounce_reader *r, const struct header *h, const char *name)
-{
-    buf_clear(&r->scratch);
-    encoded_word_decode(header_value(h, name), &r->scratch);
-    return arena_copy(r->arena, slice_trim(buf_slice(&r->scratch)));
-}
-
-static struct slice header_address(const struct header *h, const char *name)
-{
-    struct slice value = header_value(h, name);
-    struct found_address found;
-
-    return address_find(value, 0, &found) ? found.address : SLICE("");
-}
 
 /* Exim's and Gmail's header field with the addresses, comma-separated, maybe several fields. */
 static void read_failed_recipients(struct bounce_reader *r)
@@ -537,6 +565,50 @@ static void describe_original(struct bounce_reader *r, struct bounce_report *rep
     report->subject = header_text(r, &r->original, "Subject");
 }
 
+/* The boundary of a multipart body whose Content-Type is lost: a first line "--x", behind which a
+ * field of a part or an empty line stands, and which comes again. Empty if it is none. */
+static struct slice find_boundary(struct slice body)
+{
+    struct slice rest = body, line = slice_line(&rest);
+
+    for (unsigned lines = 0; lines < 12 && rest.n > 0 && !slice_starts(line, SLICE("--")); lines++)
+        line = slice_line(&rest);
+    struct slice next = slice_line(&rest), name = slice_from(line, 2);
+    bool is_part = next.n == 0 || slice_starts_nocase(next, SLICE("content-"));
+    if (!slice_starts(line, SLICE("--")) || !is_part || name.n == 0 || name.n > 70 ||
+        slice_find(name, '"') != SLICE_NONE || slice_search(rest, line) == SLICE_NONE)
+        return (struct slice){NULL, 0};
+    return name;
+}
+
+/* A message that came through something that took its Content-Type away is read as if it were
+ * there. */
+static int restore_type(struct bounce_reader *r, struct slice message, struct err *e)
+{
+    static const char *const kinds[] = {"message/delivery-status", "message/feedback-report",
+                                        "message/global-delivery-status",
+                                        "message/disposition-notification"};
+    const char *type = "mixed";
+
+    if (header_first(&r->root->header, "Content-Type") != NULL || r->root->children != NULL)
+        return 0;
+    struct slice boundary = find_boundary(r->root->body);
+    if (boundary.n == 0)
+        return 0;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        if (slice_search_nocase(r->root->body, slice_of(kinds[i])) != SLICE_NONE)
+            type = "report";
+    const char *end = slice_find(slice_sub(message, 0, 4096), '\n') != SLICE_NONE ? "\n" : "\r";
+    struct slice field = arena_printf(r->arena, "Content-Type: multipart/%s; boundary=\"%.*s\"%s",
+                                      type, SLICE_ARG(boundary), end);
+    char *whole = arena_alloc(r->arena, field.n + message.n);
+    if (field.p == NULL || whole == NULL)
+        return 0; /* too large for that: it is read as it is */
+    memcpy(whole, field.p, field.n);
+    memcpy(whole + field.n, message.p, message.n);
+    return mime_parse((struct slice){whole, field.n + message.n}, NULL, r->arena, &r->root, e);
+}
+
 static int read_start(struct bounce_reader *r, struct slice message, struct err *e)
 {
     arena_reset(r->arena);
@@ -555,9 +627,10 @@ static int read_start(struct bounce_reader *r, struct slice message, struct err 
                        message.n, BOUNCE_MESSAGE_MAX);
     if (mime_parse(message, NULL, r->arena, &r->root, e) < 0)
         return -1;
-    r->from = header_address(&r->root->header, "From");
+    if (restore_type(r, message, e) < 0)
+        return -1;
     r->to = header_address(&r->root->header, "To");
-    r->subject = header_text(r, &r->root->header, "Subject");
+    take_head(r, r->root);
     read_parts(r, r->root);
     prose_split(r);
     return 0;

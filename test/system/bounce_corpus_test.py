@@ -73,8 +73,10 @@ def other_encoding(mail, encode, name):
         return None
     parts = body.split(b"\n--" + boundary[1])
     for i, part in enumerate(parts[1:-1], 1):
+        if not part.startswith(b"\n") or part.startswith(b"\n\n"):  # a part without a header is left alone
+            continue
         part_head, part_body = halves(part[1:])
-        if part.startswith(b"\n") and part_head.strip() and b"\n\n" in part and is_plain(part_head):
+        if b"\n\n" in part and is_plain(part_head):
             part_head = without(part_head, b"Content-Transfer-Encoding")
             parts[i] = b"\n" + part_head + b"Content-Transfer-Encoding: " + name + b"\n\n" + encode(part_body[1:])
             return head + (b"\n--" + boundary[1]).join(parts)
@@ -165,7 +167,7 @@ def unchanged(name, mails, may_differ, show):
                 print(f"   {change}: {mails[i][0]}: {verdict(got)}, before {verdict(first[i])}")
         allowed = 0 if change in LINE_ENDS else may_differ * len(changed)
         print(f"{name}, {change}: {len(changed) - differ} of {len(changed)} the same")
-        assert changed and differ <= allowed or "--all" in sys.argv
+        assert changed and differ <= allowed
 
 
 def main():
