@@ -500,7 +500,8 @@ static void classify_items(struct bounce_reader *r)
             bounce_verdict_of(BOUNCE_CATEGORY_NONE, '2', false, &item->verdict);
             continue;
         }
-        struct slice reason = prose_reason(r, item->recipient);
+        bool is_exact = item->status.n > 0 && !slice_ends(item->status, SLICE(".0.0"));
+        struct slice reason = prose_reason(r, item->recipient, is_exact && item->diagnostic.n == 0);
         if (item->diagnostic.n == 0)
             item->diagnostic = reason;
         struct slice fallback =
@@ -620,6 +621,7 @@ static int read_start(struct bounce_reader *r, struct slice message, struct err 
     r->is_cut = false;
     r->has_original = false;
     r->is_inner = false;
+    r->has_nameless = false;
     r->original_id = (struct slice){NULL, 0};
     r->original = (struct header){0};
     if (message.n > BOUNCE_MESSAGE_MAX)
@@ -646,6 +648,8 @@ int bounce_read(struct bounce_reader *r, struct slice message, struct bounce_rep
         if (read_delivery(r)) {
             classify_items(r);
             report_out->event = r->count > 0 ? event_of_all(r) : BOUNCE_NOT_A_BOUNCE;
+        } else if (r->has_nameless) {
+            report_out->event = BOUNCE_FAILED; /* our return path may know whom it is about */
         } else {
             report_out->event = kind_of_reply(r);
             struct bounce_recipient *item =
