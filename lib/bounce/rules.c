@@ -48,9 +48,6 @@ static int compare_rules(const void *a, const void *b)
     return x->order < y->order ? -1 : 1;
 }
 
-/* SINGLEMATCH: that a pattern is there is all we ask, and it bounds the number of reports. */
-#define PATTERN_FLAGS (HS_FLAG_CASELESS | HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH)
-
 struct hs_database *bounce_unpack(struct slice packed)
 {
     hs_database_t *database = NULL;
@@ -99,7 +96,7 @@ static int compile_stage(struct bounce_rules *rules, size_t stage, struct err *e
         if (rule < rules->first_rule[stage] || rule >= rules->first_rule[stage + 1])
             continue;
         texts[n] = rules->patterns[i].text;
-        flags[n] = PATTERN_FLAGS;
+        flags[n] = BOUNCE_PATTERN_FLAGS;
         ids[n++] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
     }
     if (n > 0 && rules->only_shipped)

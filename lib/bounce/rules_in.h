@@ -7,6 +7,9 @@
 #include "base/arena.h"
 #include "lib/bounce/rules.h"
 
+/* SINGLEMATCH: that a pattern is there is all we ask, and it bounds the number of reports. */
+#define BOUNCE_PATTERN_FLAGS (HS_FLAG_CASELESS | HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH)
+
 enum pattern_kind {
     PATTERN_MATCH, /* one of these must be there */
     PATTERN_NEED,  /* all of these must be there */
