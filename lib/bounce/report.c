@@ -87,41 +87,60 @@ static void append_lines(struct buf *out, struct slice text)
         buf_append_char(out, '\n');
 }
 
-/* The words of an HTML page: tags go, some of them end a line, a few entities are known. */
-static void append_html(struct buf *out, struct slice html)
+/* Where a tag at the start of `rest` ends: at its '>'; that of a style or script at the '>' of its
+ * end tag. SLICE_NONE when it does not. `no_end_tag` remembers that none is ahead, so that many
+ * such tags do not cost a search each. */
+static size_t tag_end(struct slice rest, bool *no_end_tag)
+{
+    size_t close = slice_find(rest, '>');
+    struct slice tag = slice_from(rest, 1);
+
+    if (close == SLICE_NONE || *no_end_tag ||
+        (!slice_starts_nocase(tag, SLICE("style")) && !slice_starts_nocase(tag, SLICE("script"))))
+        return close;
+    size_t end = slice_search_nocase(rest, SLICE("</s"));
+    if (end == SLICE_NONE) {
+        *no_end_tag = true;
+        return close;
+    }
+    size_t after = slice_find(slice_from(rest, end), '>');
+    return after == SLICE_NONE ? SLICE_NONE : end + after;
+}
+
+static void append_break(struct buf *out, struct slice tag)
 {
     static const char *const breaks[] = {"br", "p",  "/p", "div", "/div", "tr",  "/tr", "li", "/li",
                                          "h1", "h2", "h3", "/h1", "/h2",  "/h3", "/td", "pre"};
+
+    for (size_t k = 0; k < COUNT(breaks); k++) {
+        struct slice name = slice_of(breaks[k]);
+        if (slice_starts_nocase(tag, name) && (tag.n == name.n || !ascii_is_alnum(tag.p[name.n])))
+            buf_append_char(out, '\n');
+    }
+}
+
+/* The words of an HTML page: tags go, some of them end a line, a few entities are known. */
+static void append_html(struct buf *out, struct slice html)
+{
     static const struct {
         const char *entity;
         char c;
     } entities[] = {{"&lt;", '<'},   {"&gt;", '>'},  {"&amp;", '&'}, {"&nbsp;", ' '},
                     {"&quot;", '"'}, {"&#64;", '@'}, {"&#39;", '\''}};
+    bool no_end_tag = false;
 
     for (size_t i = 0; i < html.n && !out->full; i++) {
         struct slice rest = slice_from(html, i);
         if (html.p[i] == '<') {
-            size_t close = slice_find(rest, '>');
-            struct slice tag = slice_sub(rest, 1, close == SLICE_NONE ? rest.n : close - 1);
-            /* "<a@b>" in HTML is an error of the writer, but a frequent one */
-            if (slice_find(tag, '@') != SLICE_NONE && slice_find(tag, ' ') == SLICE_NONE) {
-                buf_append(out, slice_sub(rest, 0, close + 1));
-                i += close;
-                continue;
-            }
-            if (slice_starts_nocase(tag, SLICE("style")) ||
-                slice_starts_nocase(tag, SLICE("script"))) {
-                size_t end = slice_search_nocase(rest, SLICE("</s"));
-                close = end == SLICE_NONE ? close : end + slice_find(slice_from(rest, end), '>');
-            }
-            for (size_t k = 0; k < COUNT(breaks); k++) {
-                struct slice name = slice_of(breaks[k]);
-                if (slice_starts_nocase(tag, name) &&
-                    (tag.n == name.n || !ascii_is_alnum(tag.p[name.n])))
-                    buf_append_char(out, '\n');
-            }
-            if (close == SLICE_NONE || close >= rest.n)
+            size_t close = tag_end(rest, &no_end_tag);
+            if (close == SLICE_NONE)
                 return;
+            struct slice tag = slice_sub(rest, 1, slice_find(rest, '>') - 1);
+            /* "<a@b>" in HTML is an error of the writer, but a frequent one */
+            if (slice_find(tag, '@') != SLICE_NONE && slice_find(tag, ' ') == SLICE_NONE)
+                buf_append(out, slice_sub(rest, 0, close + 1));
+            else
+                append_break(out, tag);
             i += close;
             continue;
         }
