@@ -2,6 +2,7 @@
 #include "app/cli.h"
 #include "app/mailbox_reader.h"
 #include "app/rules.h"
+#include "base/ascii.h"
 #include "base/json.h"
 #include "lib/bounce/report.h"
 
@@ -145,6 +146,17 @@ static void print_text(const char *file, const struct bounce_report *report, str
     }
 }
 
+/* "From a@b.example Mon Nov 23 10:00:05 2026", also with a zone before or behind the year. */
+static bool is_from_line(struct slice line)
+{
+    for (size_t i = 5; i + 8 <= line.n; i++) {
+        if (line.p[i] == ':' && line.p[i + 3] == ':' && ascii_is_digit(line.p[i - 1]) &&
+            ascii_is_digit(line.p[i + 1]) && ascii_is_digit(line.p[i + 4]))
+            return ascii_is_digit(line.p[line.n - 1]);
+    }
+    return false;
+}
+
 /* The next message of an mbox file: up to an empty line before a "From " line with a date, behind
  * which a header field stands. Returned messages often begin so too, but without the date. */
 static struct slice cut_message(struct slice *rest)
@@ -160,8 +172,7 @@ static struct slice cut_message(struct slice *rest)
         struct slice after = slice_from(all, at), line = slice_line(&after);
         bool blank_before = at >= 2 && (all.p[at - 2] == '\n' || all.p[at - 2] == '\r');
         size_t colon = slice_find(slice_line(&after), ':');
-        bool dated = line.n > 24 && line.p[line.n - 14 + 2] == ':';
-        if (!blank_before || !dated || colon == SLICE_NONE)
+        if (!blank_before || !is_from_line(line) || colon == SLICE_NONE)
             continue;
         *rest = slice_from(all, at);
         return slice_sub(all, 0, at);

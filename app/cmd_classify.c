@@ -48,14 +48,69 @@ static struct bounce_reply read_reply(struct slice line)
     return (struct bounce_reply){.text = rest, .host = host};
 }
 
+struct classify_run {
+    struct bounce_rules *rules;
+    struct buf out, scratch;
+    bool json, test;
+    size_t asked, missed; /* of a test */
+};
+
+static bool is_one_of(struct slice name, struct slice wanted)
+{
+    while (wanted.n > 0)
+        if (slice_eq(slice_trim(slice_cut(&wanted, '|')), name))
+            return true;
+    return false;
+}
+
+/* "HOST<TAB>reply<TAB>category[|category]", and what else stands in the line is a note. */
+static void test_line(struct classify_run *run, struct slice line, const char *file,
+                      unsigned number)
+{
+    struct slice rest = line, host = slice_cut(&rest, '\t'), text = slice_cut(&rest, '\t');
+    struct slice wanted = slice_cut(&rest, '\t'), one = wanted;
+    const struct bounce_reply reply = {.text = text, .host = slice_trim(host)};
+    struct bounce_verdict verdict;
+    enum bounce_category category;
+
+    if (line.n == 0 || line.p[0] == '#')
+        return;
+    if (!bounce_category_find(slice_trim(slice_cut(&one, '|')), &category))
+        cli_die("%s:%u: a line is HOST<TAB>reply<TAB>category, with a category that there is", file,
+                number);
+    bounce_classify(run->rules, &reply, &run->scratch, &verdict);
+    const char *name = bounce_meaning(verdict.category)->name;
+    run->asked++;
+    if (is_one_of(slice_of(name), wanted))
+        return;
+    run->missed++;
+    buf_printf(&run->out, "%s:%u: %s (rule %s), wanted %.*s: ", file, number, name, verdict.rule,
+               SLICE_ARG(wanted));
+    cli_append_safe(&run->out, slice_sub(text, 0, 300));
+    buf_append_text(&run->out, "\n");
+}
+
+static void classify_line(struct classify_run *run, struct slice line)
+{
+    const struct bounce_reply reply = read_reply(line);
+    struct bounce_verdict verdict;
+
+    bounce_classify(run->rules, &reply, &run->scratch, &verdict);
+    if (run->json)
+        print_json(&verdict, &run->out);
+    else
+        print_text(line, &verdict, &run->out);
+}
+
 int cmd_classify(int argc, char **argv);
 int cmd_classify(int argc, char **argv)
 {
-    bool json = false;
+    struct classify_run run = {0};
     const char *rules_dir = NULL;
     const struct cli_option options[] = {
-        CLI_JSON(&json),
+        CLI_JSON(&run.json),
         APP_RULES_OPTION(&rules_dir),
+        CLI_FLAG("test", &run.test, "lines are HOST<TAB>reply<TAB>category; print what differs"),
     };
     static const struct cli_usage usage = {
         "[FILE]", "says what SMTP replies mean: one reply a line, HOST<TAB> before it if known",
@@ -64,29 +119,30 @@ int cmd_classify(int argc, char **argv)
 
     if (operands > 1)
         cli_die("one file at most");
-    struct cli_file file = cli_file_need(operands == 1 ? argv[0] : "-", CLI_FILE_MAX);
-    struct bounce_rules *rules = app_rules_load(rules_dir);
-    struct buf out, scratch;
+    const char *name = operands == 1 ? argv[0] : "-";
+    struct cli_file file = cli_file_need(name, CLI_FILE_MAX);
     struct slice rest = file.data;
+    unsigned number = 0;
 
-    buf_init(&out, SIZE_MAX);
-    buf_init(&scratch, 2 * BOUNCE_TEXT_MAX);
+    run.rules = app_rules_load(rules_dir);
+    buf_init(&run.out, SIZE_MAX);
+    buf_init(&run.scratch, 2 * BOUNCE_TEXT_MAX);
     while (rest.n > 0) {
-        struct slice line = slice_cut(&rest, '\n');
-        struct bounce_reply reply = read_reply(slice_trim(line));
-        struct bounce_verdict verdict;
-        bounce_classify(rules, &reply, &scratch, &verdict);
-        if (json)
-            print_json(&verdict, &out);
+        struct slice line = slice_line(&rest);
+        number++;
+        if (run.test)
+            test_line(&run, line, name, number);
         else
-            print_text(slice_trim(line), &verdict, &out);
-        if (out.n > OUTPUT_STEP)
-            cli_write(&out);
+            classify_line(&run, slice_trim(line));
+        if (run.out.n > OUTPUT_STEP)
+            cli_write(&run.out);
     }
-    cli_write(&out);
-    buf_finish(&scratch);
-    buf_finish(&out);
-    bounce_rules_destroy(&rules);
+    if (run.test)
+        buf_printf(&run.out, "%zu of %zu as expected\n", run.asked - run.missed, run.asked);
+    cli_write(&run.out);
+    buf_finish(&run.scratch);
+    buf_finish(&run.out);
+    bounce_rules_destroy(&run.rules);
     cli_file_close(&file);
-    return CLI_GOOD;
+    return run.missed > 0 ? CLI_BAD_ANSWER : CLI_GOOD;
 }

@@ -89,7 +89,7 @@ static bool address_at(struct slice text, size_t low, size_t at, struct found_ad
     struct slice address = slice_sub(text, start, end - start);
     bool is_cut = slice_starts(slice_from(text, end), SLICE("...")) &&
                   slice_find(slice_from(text, at), '.') == end - at;
-    if (is_cut || slice_search(address, SLICE("...")) != SLICE_NONE)
+    if (is_cut || (address.p[0] != '"' && slice_search(address, SLICE("...")) != SLICE_NONE))
         return false; /* "david...@example.org", "a@david...": nobody's address */
     *found_out = (struct found_address){
         .address = slice_sub(text, start, end - start),

@@ -147,11 +147,32 @@ void bounce_verdict_of(enum bounce_category category, char class_digit, bool is_
     };
 }
 
-/* One line, white space collapsed, a ceiling; so that a rule's words match however it was folded.
- */
+/* What every line of a reply of several lines begins with: "550-5.7.1 ". Empty when it is no such
+ * reply. */
+static struct slice line_prefix(struct slice text)
+{
+    if (text.n < 5 || bounce_find_code(slice_sub(text, 0, 4)) == 0 || text.p[3] != '-')
+        return (struct slice){NULL, 0};
+    size_t status = status_length(slice_from(text, 4));
+    return slice_sub(text, 0, status > 0 ? 4 + status : 4);
+}
+
+/* The length of the prefix if it stands at the start of a further line; the last line has a blank
+ * for the hyphen. */
+static size_t repeated_prefix(struct slice rest, struct slice prefix)
+{
+    if (prefix.n == 0 || rest.n < prefix.n || memcmp(rest.p, prefix.p, 3) != 0 ||
+        (rest.p[3] != '-' && rest.p[3] != ' '))
+        return 0;
+    return slice_eq(slice_sub(rest, 4, prefix.n - 4), slice_from(prefix, 4)) ? prefix.n : 0;
+}
+
+/* One line, white space collapsed, the codes of further lines left out, a ceiling; so that a rule's
+ * words match however it was folded. */
 static struct slice flatten(struct slice text, struct buf *scratch)
 {
     size_t max = text.n < BOUNCE_TEXT_MAX ? text.n : BOUNCE_TEXT_MAX;
+    struct slice prefix = line_prefix(text);
 
     buf_clear(scratch);
     char *out = buf_room(scratch, max + 1);
@@ -161,6 +182,12 @@ static struct slice flatten(struct slice text, struct buf *scratch)
         return (struct slice){NULL, 0};
     for (size_t i = 0; i < text.n && n < max; i++) {
         bool space = ascii_is_space(text.p[i]);
+        if (n > 0 && out[n - 1] == ' ') {
+            i += repeated_prefix(slice_from(text, i), prefix);
+            if (i >= text.n)
+                break;
+            space = ascii_is_space(text.p[i]);
+        }
         if (space && (n == 0 || out[n - 1] == ' '))
             continue;
         out[n++] = space ? ' ' : text.p[i];

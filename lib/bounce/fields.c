@@ -98,7 +98,7 @@ static struct slice read_address(struct bounce_reader *r, struct slice value)
     rest = decode_unicode(r, slice_trim(rest));
     if (slice_find(rest, '@') == SLICE_NONE)
         return rest;
-    if (slice_search(rest, SLICE("...")) != SLICE_NONE)
+    if (rest.p[0] != '"' && slice_search(rest, SLICE("...")) != SLICE_NONE)
         return (struct slice){NULL, 0}; /* cut by somebody */
     return address_find(rest, 0, &found) ? found.address : rest;
 }
@@ -166,8 +166,11 @@ static bool group_finish(struct bounce_reader *r, struct group *g)
         address = (struct slice){NULL, 0}; /* a host without a mailbox */
     struct group done = *g;
     *g = (struct group){0};
-    if (address.n == 0)
+    if (address.n == 0) {
+        r->has_nameless = r->has_nameless || (slice_starts_nocase(done.action, SLICE("failed")) &&
+                                              slice_find(done.final, '@') == SLICE_NONE);
         return false;
+    }
     struct bounce_recipient *item = report_get(r, address);
     enum bounce_event event = event_of(done.action, done.status);
     if (item != NULL && item->event == event && item->diagnostic.n == 0)
@@ -209,6 +212,9 @@ static void group_take(struct bounce_reader *r, struct group *g, struct slice na
         g->status = value;
     } else if (slice_eq_nocase(name, SLICE("Remote-MTA"))) {
         g->remote = after_type(value);
+    } else if (slice_eq_nocase(name, SLICE("X-Original-Message-ID")) ||
+               slice_eq_nocase(name, SLICE("Original-Message-ID"))) {
+        r->original_id = value;
     } else if (slice_eq_nocase(name, SLICE("Diagnostic-Code"))) {
         size_t semicolon = slice_find(slice_sub(value, 0, 16), ';');
         g->diagnostic = semicolon == SLICE_NONE ? value : after_type(value);

@@ -103,6 +103,8 @@ bool receipt_read(struct bounce_reader *r, struct bounce_report *report)
             recipient = value;
         else if (slice_eq_nocase(name, SLICE("Disposition")))
             disposition = value;
+        else if (slice_eq_nocase(name, SLICE("Original-Message-ID")))
+            r->original_id = value;
     }
     bool failed = slice_search_nocase(disposition, SLICE("failed")) != SLICE_NONE;
     report->event = failed ? BOUNCE_NOT_A_BOUNCE : BOUNCE_DELIVERED;
@@ -146,6 +148,32 @@ enum bounce_event kind_of_reply(struct bounce_reader *r)
         "respuesta autom",
         "autoresponder",
         "on holiday",
+        "absence du bureau",
+        "message d'absence",
+        "fuera de la oficina",
+        "risposta automatica",
+        "fuori ufficio",
+        "assente dal",
+        "resposta autom",
+        "ausente do",
+        "automatisch antwoord",
+        "afwezig",
+        "autosvar",
+        "automatisk svar",
+        "automaattinen vastaus",
+        "automatyczna odpowied",
+        "nieobecno",
+        "автоответ",
+        "автоматический ответ",
+        "自動返信",
+        "自動応答",
+        "不在通知",
+        "自动回复",
+        "自動回覆",
+        "자동 회신",
+        "자동회신",
+        "자동응답",
+        "부재중",
     };
     static const char *const challenge[] = {"confirm your message", "verification required",
                                             "please confirm", "boxbe", "spam arrest"};

@@ -1,4 +1,5 @@
 /* Run by the build: compiles the shipped rules and the phrases, and writes the databases as C. */
+#include <assert.h>
 #include <hs/hs.h>
 
 #include "lib/bounce/phrases_in.h"
@@ -20,7 +21,7 @@ static void write_database(FILE *out, const char *name, const hs_database_t *dat
     for (size_t i = 0; i < n; i++)
         fprintf(out, "%s\\%03o%s", i % BYTES_A_LINE == 0 ? "\n\"" : "", (unsigned char)bytes[i],
                 i % BYTES_A_LINE == BYTES_A_LINE - 1 || i + 1 == n ? "\"" : "");
-    fprintf(out, ";\nconst struct slice %s = {%s_bytes, sizeof %s_bytes - 1};\n", name, name, name);
+    fprintf(out, ";\n");
     free(bytes);
 }
 
@@ -29,6 +30,7 @@ int main(int argc, char **argv)
     struct bounce_rules *rules = bounce_rules_create();
     struct phrases *phrases = phrases_create();
     struct err e;
+    static_assert(RULE_STAGES == 2, "two databases are written below");
     FILE *out = argc == 2 ? fopen(argv[1], "w") : NULL;
 
     if (out == NULL || bounce_rules_add_shipped(rules, &e) < 0 ||
@@ -38,8 +40,14 @@ int main(int argc, char **argv)
     }
     fprintf(out, "#pragma GCC diagnostic ignored \"-Woverlength-strings\"\n"
                  "#include \"lib/bounce/shipped_in.h\"\n");
-    write_database(out, "bounce_packed_rules", rules->database);
-    write_database(out, "bounce_packed_phrases", phrases_database(phrases));
+    write_database(out, "first", rules->databases[0]);
+    write_database(out, "second", rules->databases[1]);
+    write_database(out, "phrases", phrases_database(phrases));
+    fprintf(out,
+            "const struct slice bounce_packed_rules[] = {{first_bytes, sizeof first_bytes - 1},"
+            "{second_bytes, sizeof second_bytes - 1}};\n"
+            "const struct slice bounce_packed_phrases = {phrases_bytes, "
+            "sizeof phrases_bytes - 1};\n");
     phrases_destroy(&phrases);
     bounce_rules_destroy(&rules);
     return fclose(out) == 0 ? 0 : 1;

@@ -57,7 +57,21 @@ static const struct phrase phrases[] = {
     {"\xe9\x85\x8d\xe4\xbf\xa1|\xe9\x85\x8d\xe9\x80\x81|\xe9\x80\x80\xe4\xbf\xa1|"
      "\xe9\x80\x80\xe5\x9b\x9e",
      PHRASE_FAILED}, /* haishin, haisou, tuixin, tuihui: delivery, returned */
+    {"(non|n.{1,2}o|niet|nie|ikke|inte) "
+     "[^.\\n]{0,40}(recapitat|consegnat|entregu|bezorgd|afgeleverd|"
+     "dostarcz|levere)",
+     PHRASE_FAILED},
+    {"не (удалось|может быть|была?|было) [^.\\n]{0,60}доставл|недоставл|не доставлен",
+     PHRASE_FAILED},
+    {"投递失败|无法投递|未能送达|送達でき|送信できません|届けることができ|전달되지|전송되지|반송",
+     PHRASE_FAILED},
     /* delayed */
+    {"noch nicht [^.\\n]{0,30}zugestellt|zustellung [^.\\n]{0,20}verz.{1,2}gert", PHRASE_DELAYED},
+    {"pas encore [^.\\n]{0,40}(remis|distribu|livr)|(remise|livraison) [^.\\n]{0,20}retard",
+     PHRASE_DELAYED},
+    {"(a.{1,2}n no|ainda n.{1,2}o|non ancora|non .{1,4} ancora) [^.\\n]{0,40}(entreg|recapitat|"
+     "consegnat)",
+     PHRASE_DELAYED},
     {"(has|have) been delayed", PHRASE_DELAYED},
     {"not (yet )?been delivered (yet|to all|after)", PHRASE_DELAYED},
     {"(not|n't) yet (been )?(delivered|deliver)", PHRASE_DELAYED},

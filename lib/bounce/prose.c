@@ -408,7 +408,8 @@ static bool starts_other(const struct bounce_reader *r, size_t i, struct slice a
 
 /* What follows an address: the rest of its line and the lines below, up to an empty line or the
  * next address. When only empty lines and one paragraph follow, that paragraph. */
-static void append_paragraph(struct bounce_reader *r, size_t i, struct found_address found)
+static void append_paragraph(struct bounce_reader *r, size_t i, struct found_address found,
+                             bool near_only)
 {
     struct slice before = slice_trim(slice_sub(r->lines[i].text, 0, found.start));
     size_t lines = 0, start = r->scratch.n;
@@ -417,7 +418,8 @@ static void append_paragraph(struct bounce_reader *r, size_t i, struct found_add
         append_words(&r->scratch, r->lines[i].text);
     else
         append_words(&r->scratch, slice_from(r->lines[i].text, found.end));
-    while (r->scratch.n - start < 8 && i + 1 < r->line_count && is_blank(&r->lines[i + 1]))
+    while (!near_only && r->scratch.n - start < 8 && i + 1 < r->line_count &&
+           is_blank(&r->lines[i + 1]))
         i++;
     for (i++; i < r->line_count && lines < REASON_LINES_MAX && r->scratch.n < REASON_MAX; i++) {
         if (is_blank(&r->lines[i]) || starts_other(r, i, found.address))
@@ -428,7 +430,7 @@ static void append_paragraph(struct bounce_reader *r, size_t i, struct found_add
     }
 }
 
-struct slice prose_reason(struct bounce_reader *r, struct slice address)
+struct slice prose_reason(struct bounce_reader *r, struct slice address, bool near_only)
 {
     struct found_address found;
 
@@ -440,7 +442,7 @@ struct slice prose_reason(struct bounce_reader *r, struct slice address)
             continue;
         if (!slice_eq_nocase(found.address, address))
             continue;
-        append_paragraph(r, i, found);
+        append_paragraph(r, i, found, near_only);
         break;
     }
     append_replies(r, address);
@@ -527,7 +529,7 @@ static void read_local_names(struct bounce_reader *r)
         size_t n = 0;
         while (n < text.n && (ascii_is_alnum(text.p[n]) || strchr("._-+", text.p[n]) != NULL))
             n++;
-        if (listed && n == text.n && n <= 64) {
+        if (listed && n == text.n && n <= 64 && ascii_is_alnum(text.p[0])) {
             struct bounce_recipient *item =
                 report_add(r, arena_printf(r->arena, "%.*s%.*s", SLICE_ARG(text),
                                            SLICE_ARG(slice_from(r->from, at))));

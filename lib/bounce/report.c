@@ -87,41 +87,60 @@ static void append_lines(struct buf *out, struct slice text)
         buf_append_char(out, '\n');
 }
 
-/* The words of an HTML page: tags go, some of them end a line, a few entities are known. */
-static void append_html(struct buf *out, struct slice html)
+/* Where a tag at the start of `rest` ends: at its '>'; that of a style or script at the '>' of its
+ * end tag. SLICE_NONE when it does not. `no_end_tag` remembers that none is ahead, so that many
+ * such tags do not cost a search each. */
+static size_t tag_end(struct slice rest, bool *no_end_tag)
+{
+    size_t close = slice_find(rest, '>');
+    struct slice tag = slice_from(rest, 1);
+
+    if (close == SLICE_NONE || *no_end_tag ||
+        (!slice_starts_nocase(tag, SLICE("style")) && !slice_starts_nocase(tag, SLICE("script"))))
+        return close;
+    size_t end = slice_search_nocase(rest, SLICE("</s"));
+    if (end == SLICE_NONE) {
+        *no_end_tag = true;
+        return close;
+    }
+    size_t after = slice_find(slice_from(rest, end), '>');
+    return after == SLICE_NONE ? SLICE_NONE : end + after;
+}
+
+static void append_break(struct buf *out, struct slice tag)
 {
     static const char *const breaks[] = {"br", "p",  "/p", "div", "/div", "tr",  "/tr", "li", "/li",
                                          "h1", "h2", "h3", "/h1", "/h2",  "/h3", "/td", "pre"};
+
+    for (size_t k = 0; k < COUNT(breaks); k++) {
+        struct slice name = slice_of(breaks[k]);
+        if (slice_starts_nocase(tag, name) && (tag.n == name.n || !ascii_is_alnum(tag.p[name.n])))
+            buf_append_char(out, '\n');
+    }
+}
+
+/* The words of an HTML page: tags go, some of them end a line, a few entities are known. */
+static void append_html(struct buf *out, struct slice html)
+{
     static const struct {
         const char *entity;
         char c;
     } entities[] = {{"&lt;", '<'},   {"&gt;", '>'},  {"&amp;", '&'}, {"&nbsp;", ' '},
                     {"&quot;", '"'}, {"&#64;", '@'}, {"&#39;", '\''}};
+    bool no_end_tag = false;
 
     for (size_t i = 0; i < html.n && !out->full; i++) {
         struct slice rest = slice_from(html, i);
         if (html.p[i] == '<') {
-            size_t close = slice_find(rest, '>');
-            struct slice tag = slice_sub(rest, 1, close == SLICE_NONE ? rest.n : close - 1);
-            /* "<a@b>" in HTML is an error of the writer, but a frequent one */
-            if (slice_find(tag, '@') != SLICE_NONE && slice_find(tag, ' ') == SLICE_NONE) {
-                buf_append(out, slice_sub(rest, 0, close + 1));
-                i += close;
-                continue;
-            }
-            if (slice_starts_nocase(tag, SLICE("style")) ||
-                slice_starts_nocase(tag, SLICE("script"))) {
-                size_t end = slice_search_nocase(rest, SLICE("</s"));
-                close = end == SLICE_NONE ? close : end + slice_find(slice_from(rest, end), '>');
-            }
-            for (size_t k = 0; k < COUNT(breaks); k++) {
-                struct slice name = slice_of(breaks[k]);
-                if (slice_starts_nocase(tag, name) &&
-                    (tag.n == name.n || !ascii_is_alnum(tag.p[name.n])))
-                    buf_append_char(out, '\n');
-            }
-            if (close == SLICE_NONE || close >= rest.n)
+            size_t close = tag_end(rest, &no_end_tag);
+            if (close == SLICE_NONE)
                 return;
+            struct slice tag = slice_sub(rest, 1, slice_find(rest, '>') - 1);
+            /* "<a@b>" in HTML is an error of the writer, but a frequent one */
+            if (slice_find(tag, '@') != SLICE_NONE && slice_find(tag, ' ') == SLICE_NONE)
+                buf_append(out, slice_sub(rest, 0, close + 1));
+            else
+                append_break(out, tag);
             i += close;
             continue;
         }
@@ -209,7 +228,49 @@ static bool is_report_header(const struct header *h)
                                SLICE("multipart/report"));
 }
 
+static struct slice header_text(struct bounce_reader *r, const struct header *h, const char *name)
+{
+    buf_clear(&r->scratch);
+    encoded_word_decode(header_value(h, name), &r->scratch);
+    return arena_copy(r->arena, slice_trim(buf_slice(&r->scratch)));
+}
+
+static struct slice header_address(const struct header *h, const char *name)
+{
+    struct slice value = header_value(h, name);
+    struct found_address found;
+
+    return address_find(value, 0, &found) ? found.address : SLICE("");
+}
+
 static void read_parts(struct bounce_reader *r, const struct mime_part *root);
+
+/* Who writes what, of the report that is read. */
+static void take_head(struct bounce_reader *r, struct mime_part *root)
+{
+    r->root = root;
+    r->from = header_address(&root->header, "From");
+    r->subject = header_text(r, &root->header, "Subject");
+}
+
+static bool names_daemon(const struct header *h)
+{
+    struct slice from = header_value(h, "From");
+
+    return slice_search_nocase(from, SLICE("mailer-daemon")) != SLICE_NONE ||
+           slice_search_nocase(from, SLICE("mail delivery s")) != SLICE_NONE;
+}
+
+/* A person or a gateway passes a report on; what a daemon attaches is the returned message. */
+static bool is_passed_on(const struct bounce_reader *r, const struct mime_part *inner)
+{
+    const struct header *outer = &r->root->header;
+
+    if (r->is_inner || is_report_header(outer))
+        return false;
+    return is_report_header(&inner->header) ||
+           (names_daemon(&inner->header) && !names_daemon(outer));
+}
 
 /* What a gateway returns may be a report of another system: then that one is read. */
 static bool read_inner_report(struct bounce_reader *r, struct slice text)
@@ -295,9 +356,10 @@ static void read_part(struct bounce_reader *r, const struct mime_part *part, boo
     if (mime_is(part, "message/rfc822") || mime_is(part, "message/global") ||
         mime_is(part, "text/rfc822") || mime_is(part, "text/rfc822-headers") ||
         mime_is(part, "message/rfc822-headers") || mime_is(part, "message/global-headers")) {
-        if (part->children != NULL && !r->is_inner && !is_report_header(&r->root->header) &&
-            is_report_header(&part->children->header)) {
+        if (part->children != NULL && is_passed_on(r, part->children)) {
             r->is_inner = true;
+            buf_clear(&r->prose); /* the words of whoever passes it on */
+            take_head(r, part->children);
             read_parts(r, part->children);
         } else if (part->children != NULL) {
             take_original(r, &part->children->header);
@@ -336,21 +398,6 @@ static void read_parts(struct bounce_reader *r, const struct mime_part *root)
 }
 
 /* --- from parts to entries --- */
-
-static struct slice header_text(struct bounce_reader *r, const struct header *h, const char *name)
-{
-    buf_clear(&r->scratch);
-    encoded_word_decode(header_value(h, name), &r->scratch);
-    return arena_copy(r->arena, slice_trim(buf_slice(&r->scratch)));
-}
-
-static struct slice header_address(const struct header *h, const char *name)
-{
-    struct slice value = header_value(h, name);
-    struct found_address found;
-
-    return address_find(value, 0, &found) ? found.address : SLICE("");
-}
 
 /* Exim's and Gmail's header field with the addresses, comma-separated, maybe several fields. */
 static void read_failed_recipients(struct bounce_reader *r)
@@ -399,18 +446,29 @@ static bool is_daemon(const struct bounce_reader *r)
             (r->marks & PHRASE_AUTO_REPLY) == 0);
 }
 
+/* "Fwd: " and its like in front of the subject of a report that somebody passes on. */
+static struct slice without_forward_mark(struct slice subject)
+{
+    static const char *const marks[] = {"fwd:", "fw:", "wg:", "tr:", "rv:", "enc:", "doorst:"};
+
+    for (size_t i = 0; i < COUNT(marks); i++)
+        if (slice_starts_nocase(subject, slice_of(marks[i])))
+            return slice_trim(slice_from(subject, strlen(marks[i])));
+    return subject;
+}
+
 /* Who writes, and under what subject: enough to believe the words when they tell of a failure. */
 static bool looks_like_report(const struct bounce_reader *r)
 {
     static const char *const writers[] = {"postmaster", "post_master", "bounce", "no-reply@"};
     static const char *const subjects[] = {
-        "undeliver",          "delivery",         "returned mail",  "failure",
-        "mail fail",          "non-deliver",      "mail delivery",  "failed",
-        "mail system error",  "warning:",         "mail error",     "undelivered",
-        "message status",     "could not",        "error",          "nondeliverable",
-        "unzustellbar",       "processing error", "mail could not", "your message",
-        "message delivery",   "rejected",         "mail status",    "there was an error",
-        "fwd: returned mail", "fwd: undeliver",   "loop alert",
+        "undeliver",         "delivery",          "returned mail",  "failure",
+        "mail fail",         "non-deliver",       "mail delivery",  "failed",
+        "mail system error", "warning:",          "mail error",     "undelivered",
+        "message status",    "could not",         "error",          "nondeliverable",
+        "unzustellbar",      "processing error",  "mail could not", "your message",
+        "message delivery",  "rejected",          "mail status",    "there was an error",
+        "loop alert",        "unable to deliver",
     };
     struct slice path = header_value(&r->root->header, "Return-Path");
 
@@ -421,7 +479,7 @@ static bool looks_like_report(const struct bounce_reader *r)
         return true;
     if (slice_starts_nocase(r->root->type.text, SLICE("multipart/report")))
         return true;
-    return starts_with_any(r->subject, subjects, COUNT(subjects));
+    return starts_with_any(without_forward_mark(r->subject), subjects, COUNT(subjects));
 }
 
 /* The returned message went to one address: then that is the one. */
@@ -461,7 +519,8 @@ static void classify_items(struct bounce_reader *r)
             bounce_verdict_of(BOUNCE_CATEGORY_NONE, '2', false, &item->verdict);
             continue;
         }
-        struct slice reason = prose_reason(r, item->recipient);
+        bool is_exact = item->status.n > 0 && !slice_ends(item->status, SLICE(".0.0"));
+        struct slice reason = prose_reason(r, item->recipient, is_exact && item->diagnostic.n == 0);
         if (item->diagnostic.n == 0)
             item->diagnostic = reason;
         struct slice fallback =
@@ -516,11 +575,58 @@ static bool read_delivery(struct bounce_reader *r)
 
 static void describe_original(struct bounce_reader *r, struct bounce_report *report)
 {
+    report->message_id = slice_trim(r->original_id);
     if (!r->has_original)
         return;
-    report->message_id = header_value(&r->original, "Message-ID");
+    struct slice id = header_value(&r->original, "Message-ID");
+    if (id.n > 0) /* its own header is nearer than what the reporter noted */
+        report->message_id = id;
     report->from = header_address(&r->original, "From");
     report->subject = header_text(r, &r->original, "Subject");
+}
+
+/* The boundary of a multipart body whose Content-Type is lost: a first line "--x", behind which a
+ * field of a part or an empty line stands, and which comes again. Empty if it is none. */
+static struct slice find_boundary(struct slice body)
+{
+    struct slice rest = body, line = slice_line(&rest);
+
+    for (unsigned lines = 0; lines < 12 && rest.n > 0 && !slice_starts(line, SLICE("--")); lines++)
+        line = slice_line(&rest);
+    struct slice next = slice_line(&rest), name = slice_from(line, 2);
+    bool is_part = next.n == 0 || slice_starts_nocase(next, SLICE("content-"));
+    if (!slice_starts(line, SLICE("--")) || !is_part || name.n == 0 || name.n > 70 ||
+        slice_find(name, '"') != SLICE_NONE || slice_search(rest, line) == SLICE_NONE)
+        return (struct slice){NULL, 0};
+    return name;
+}
+
+/* A message that came through something that took its Content-Type away is read as if it were
+ * there. */
+static int restore_type(struct bounce_reader *r, struct slice message, struct err *e)
+{
+    static const char *const kinds[] = {"message/delivery-status", "message/feedback-report",
+                                        "message/global-delivery-status",
+                                        "message/disposition-notification"};
+    const char *type = "mixed";
+
+    if (header_first(&r->root->header, "Content-Type") != NULL || r->root->children != NULL)
+        return 0;
+    struct slice boundary = find_boundary(r->root->body);
+    if (boundary.n == 0)
+        return 0;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        if (slice_search_nocase(r->root->body, slice_of(kinds[i])) != SLICE_NONE)
+            type = "report";
+    const char *end = slice_find(slice_sub(message, 0, 4096), '\n') != SLICE_NONE ? "\n" : "\r";
+    struct slice field = arena_printf(r->arena, "Content-Type: multipart/%s; boundary=\"%.*s\"%s",
+                                      type, SLICE_ARG(boundary), end);
+    char *whole = arena_alloc(r->arena, field.n + message.n);
+    if (field.p == NULL || whole == NULL)
+        return 0; /* too large for that: it is read as it is */
+    memcpy(whole, field.p, field.n);
+    memcpy(whole + field.n, message.p, message.n);
+    return mime_parse((struct slice){whole, field.n + message.n}, NULL, r->arena, &r->root, e);
 }
 
 static int read_start(struct bounce_reader *r, struct slice message, struct err *e)
@@ -534,15 +640,18 @@ static int read_start(struct bounce_reader *r, struct slice message, struct err 
     r->is_cut = false;
     r->has_original = false;
     r->is_inner = false;
+    r->has_nameless = false;
+    r->original_id = (struct slice){NULL, 0};
     r->original = (struct header){0};
     if (message.n > BOUNCE_MESSAGE_MAX)
         return err_set(e, ERR_LIMIT, "the message has %zu bytes; more than %u are not read",
                        message.n, BOUNCE_MESSAGE_MAX);
     if (mime_parse(message, NULL, r->arena, &r->root, e) < 0)
         return -1;
-    r->from = header_address(&r->root->header, "From");
+    if (restore_type(r, message, e) < 0)
+        return -1;
     r->to = header_address(&r->root->header, "To");
-    r->subject = header_text(r, &r->root->header, "Subject");
+    take_head(r, r->root);
     read_parts(r, r->root);
     prose_split(r);
     return 0;
@@ -558,6 +667,8 @@ int bounce_read(struct bounce_reader *r, struct slice message, struct bounce_rep
         if (read_delivery(r)) {
             classify_items(r);
             report_out->event = r->count > 0 ? event_of_all(r) : BOUNCE_NOT_A_BOUNCE;
+        } else if (r->has_nameless) {
+            report_out->event = BOUNCE_FAILED; /* our return path may know whom it is about */
         } else {
             report_out->event = kind_of_reply(r);
             struct bounce_recipient *item =

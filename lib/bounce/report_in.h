@@ -33,7 +33,9 @@ struct bounce_reader {
     struct slice from, to, subject; /* of the report: address, address, decoded */
     struct header original;         /* of the returned message */
     bool has_original;
-    bool is_inner;                  /* a report inside a report is being read, or was */
+    bool has_nameless;        /* fields tell of a failure, but of nobody's that has an address */
+    struct slice original_id; /* of the returned message, when a field of the report tells it */
+    bool is_inner;            /* a report inside a report is being read, or was */
     struct bounce_recipient *items; /* BOUNCE_RECIPIENTS_MAX of them */
     size_t count;
     bool is_cut;
@@ -64,8 +66,9 @@ bool field_next(struct bounce_reader *r, struct slice *rest, struct slice *name_
 
 void prose_split(struct bounce_reader *r); /* fills lines and marks from prose */
 void prose_read(struct bounce_reader *r);  /* adds recipients */
-/* What the words say about one recipient: reply lines of a transcript, the paragraph about it. */
-struct slice prose_reason(struct bounce_reader *r, struct slice address);
+/* What the words say about one recipient: reply lines of a transcript, the paragraph about it. With
+ * `near_only` no empty line may stand between: what comes below may be a scanner's footer. */
+struct slice prose_reason(struct bounce_reader *r, struct slice address, bool near_only);
 /* Delayed or failed, as the words as a whole have it. */
 enum bounce_event prose_mode(const struct bounce_reader *r);
 /* The offset in `text` (LF) where the returned message begins; text.n if it does not. */

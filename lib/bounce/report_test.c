@@ -81,6 +81,14 @@ static const struct report reports[] = {
     {"an ordinary message", "From: a@b.example\nSubject: lunch\n\nAt noon? Ask c@d.example.\n",
      "not_a_bounce"},
     {"an empty file", "", "not_a_bounce"},
+    {"HTML that ends in an open tag with an address",
+     DAEMON "Subject: Undeliverable\nContent-Type: text/html\n\n<p>a@b.example<br>mailbox full</p>"
+            "<c@d.example",
+     "failed|failed a@b.example mailbox_full"},
+    {"a style that does not end",
+     DAEMON "Subject: Undeliverable\nContent-Type: text/html\n\n<style>x<style>y<p>a@b.example<br>"
+            "mailbox full</p>",
+     "failed|failed a@b.example mailbox_full"},
     {"nobody is named: the one who was written to",
      DAEMON "Subject: Returned mail\n\nYour message could not be delivered.\n\n"
             "----- Original message -----\n" ORIGINAL,

@@ -20,9 +20,14 @@ void bounce_rules_destroy(struct bounce_rules **rules)
     if (r == NULL)
         return;
     hs_free_scratch(r->scratch);
-    hs_free_database(r->database);
+    for (size_t i = 0; i < RULE_STAGES; i++)
+        hs_free_database(r->databases[i]);
     free(r->rules);
     free(r->patterns);
+    free(r->owners);
+    free(r->wordless);
+    free(r->hit);
+    free(r->vetoed);
     free(r->seen);
     arena_destroy(&r->arena);
     free(r);
@@ -42,9 +47,6 @@ static int compare_rules(const void *a, const void *b)
         return x->face.tier < y->face.tier ? -1 : 1;
     return x->order < y->order ? -1 : 1;
 }
-
-/* SINGLEMATCH: that a pattern is there is all we ask, and it bounds the number of reports. */
-#define PATTERN_FLAGS (HS_FLAG_CASELESS | HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH)
 
 struct hs_database *bounce_unpack(struct slice packed)
 {
@@ -80,32 +82,61 @@ struct hs_database *bounce_compile(const char *const *texts, const unsigned *fla
     return NULL;
 }
 
-static int compile_patterns(struct bounce_rules *rules, struct err *e)
+static int compile_stage(struct bounce_rules *rules, size_t stage, struct err *e)
 {
-    size_t n = rules->pattern_count;
-    const char **texts = mem_alloc((n + 1) * sizeof *texts);
-    unsigned *flags = mem_alloc((n + 1) * sizeof *flags);
-    unsigned *ids = mem_alloc((n + 1) * sizeof *ids);
+    const char **texts = mem_alloc((rules->pattern_count + 1) * sizeof *texts);
+    unsigned *flags = mem_alloc((rules->pattern_count + 1) * sizeof *flags);
+    unsigned *ids = mem_alloc((rules->pattern_count + 1) * sizeof *ids);
+    hs_database_t *database = NULL;
+    size_t n = 0;
     int result = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        texts[i] = rules->patterns[i].text;
-        flags[i] = PATTERN_FLAGS;
-        ids[i] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
+    for (size_t i = 0; i < rules->pattern_count; i++) {
+        size_t rule = rules->owners[i].rule;
+        if (rule < rules->first_rule[stage] || rule >= rules->first_rule[stage + 1])
+            continue;
+        texts[n] = rules->patterns[i].text;
+        flags[n] = BOUNCE_PATTERN_FLAGS;
+        ids[n++] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
     }
     if (n > 0 && rules->only_shipped)
-        rules->database = bounce_unpack(bounce_packed_rules);
-    if (n > 0 && rules->database == NULL)
-        rules->database = bounce_compile(texts, flags, ids, n, e);
-    if (n > 0 && rules->database == NULL) {
+        database = bounce_unpack(bounce_packed_rules[stage]);
+    if (n > 0 && database == NULL)
+        database = bounce_compile(texts, flags, ids, n, e);
+    if (n > 0 && database == NULL)
         result = -1;
-    } else if (n > 0 && hs_alloc_scratch(rules->database, &rules->scratch) != HS_SUCCESS) {
+    else if (n > 0 && hs_alloc_scratch(database, &rules->scratch) != HS_SUCCESS)
         result = err_set(e, ERR_SYSTEM, "no memory to match rules with");
-    }
+    rules->databases[stage] = database;
     free(texts);
     free(flags);
     free(ids);
     return result;
+}
+
+/* Which rule a pattern belongs to, and which rules are asked even when no pattern is found. */
+static void index_rules(struct bounce_rules *rules)
+{
+    rules->set_words = rules->count / 64 + 1;
+    rules->wordless = mem_alloc(rules->set_words * sizeof *rules->wordless);
+    rules->hit = mem_alloc(rules->set_words * sizeof *rules->hit);
+    rules->vetoed = mem_alloc(rules->set_words * sizeof *rules->vetoed);
+    rules->owners = mem_alloc((rules->pattern_count + 1) * sizeof *rules->owners);
+    for (size_t i = 0; i < rules->count; i++) {
+        struct rule *rule = &rules->rules[i];
+        bool has_match = false;
+        for (size_t p = rule->first; p < rule->first + rule->patterns; p++) {
+            enum pattern_kind kind = rules->patterns[p].kind;
+            rules->owners[p] = (struct owner){(uint16_t)i, (uint8_t)kind}; /* both are small */
+            has_match = has_match || kind == PATTERN_MATCH;
+            rule->has_need = rule->has_need || kind == PATTERN_NEED;
+        }
+        if (!has_match)
+            rules->wordless[i / 64] |= UINT64_C(1) << i % 64;
+        if (rule->face.tier < BOUNCE_TIER_TEXT)
+            rules->first_rule[1] = i + 1; /* they are sorted by tier */
+    }
+    rules->first_rule[RULE_STAGES] = rules->count;
 }
 
 int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
@@ -113,16 +144,26 @@ int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
     if (rules->count > 0)
         qsort(rules->rules, rules->count, sizeof *rules->rules, compare_rules);
     rules->seen = mem_alloc((rules->pattern_count + 1) * sizeof *rules->seen);
-    return compile_patterns(rules, e);
+    index_rules(rules);
+    for (size_t stage = 0; stage < RULE_STAGES; stage++)
+        if (compile_stage(rules, stage, e) < 0)
+            return -1;
+    return 0;
 }
 
 static int note_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                       void *ctx)
 {
     struct bounce_rules *rules = ctx;
+    struct owner owner = rules->owners[id];
 
     (void)from, (void)to, (void)flags;
-    rules->seen[id] = rules->round;
+    if (owner.kind == PATTERN_MATCH)
+        rules->hit[owner.rule / 64] |= UINT64_C(1) << owner.rule % 64;
+    else if (owner.kind == PATTERN_NOT)
+        rules->vetoed[owner.rule / 64] |= UINT64_C(1) << owner.rule % 64;
+    else
+        rules->seen[id] = rules->round;
     return 0;
 }
 
@@ -169,57 +210,78 @@ static bool any_code_fits(struct slice code, const struct words *models)
     return false;
 }
 
-static bool words_fit(const struct bounce_rules *rules, const struct rule *rule)
+static bool needs_fit(const struct bounce_rules *rules, const struct rule *rule)
 {
-    bool wanted = false, found = false;
+    for (size_t i = rule->first; rule->has_need && i < rule->first + rule->patterns; i++)
+        if (rules->owners[i].kind == PATTERN_NEED && rules->seen[i] != rules->round)
+            return false;
+    return true;
+}
 
-    for (size_t i = rule->first; i < rule->first + rule->patterns; i++) {
-        bool seen = rules->seen[i] == rules->round;
-        switch (rules->patterns[i].kind) {
-        case PATTERN_MATCH:
-            wanted = true;
-            found = found || seen;
-            break;
-        case PATTERN_NEED:
-            if (!seen)
-                return false;
-            break;
-        case PATTERN_NOT:
-            if (seen)
-                return false;
-            break;
+static void begin_question(struct bounce_rules *rules)
+{
+    if (++rules->round == 0) { /* wrapped: every old mark would look new */
+        memset(rules->seen, 0, rules->pattern_count * sizeof *rules->seen);
+        rules->round = 1;
+    }
+    memcpy(rules->hit, rules->wordless, rules->set_words * sizeof *rules->hit);
+    memset(rules->vetoed, 0, rules->set_words * sizeof *rules->vetoed);
+}
+
+/* What is asked, with the reply code as digits. */
+struct asked {
+    const struct bounce_question *question;
+    struct slice code;
+};
+
+static bool rule_fits(const struct bounce_rules *rules, const struct rule *rule,
+                      const struct asked *asked)
+{
+    const struct bounce_question *q = asked->question;
+
+    return (rule->hosts.count == 0 || host_fits(q->host, &rule->hosts)) &&
+           (rule->codes.count == 0 || any_code_fits(asked->code, &rule->codes)) &&
+           (rule->statuses.count == 0 || any_code_fits(q->status, &rule->statuses)) &&
+           (rule->phases == 0 || (rule->phases & q->phase) != 0) && needs_fit(rules, rule);
+}
+
+/* The first rule of a stage that fits, of those whose words were found. */
+static const struct rule *decide(const struct bounce_rules *rules, size_t stage,
+                                 const struct asked *asked)
+{
+    size_t first = rules->first_rule[stage], end = rules->first_rule[stage + 1];
+
+    for (size_t w = first / 64; w < rules->set_words && w * 64 < end; w++) {
+        uint64_t left = rules->hit[w] & ~rules->vetoed[w];
+        if (w == first / 64)
+            left &= UINT64_MAX << first % 64;
+        for (; left != 0; left &= left - 1) {
+            size_t i = w * 64 + (size_t)__builtin_ctzll(left); /* 0 to 63 */
+            if (i >= end)
+                return NULL;
+            if (rule_fits(rules, &rules->rules[i], asked))
+                return &rules->rules[i];
         }
     }
-    return found || !wanted;
+    return NULL;
 }
 
 const struct bounce_rule *bounce_rules_match(struct bounce_rules *rules,
                                              const struct bounce_question *question)
 {
     struct slice text = slice_sub(question->text, 0, BOUNCE_TEXT_MAX);
-    char digits[12];
+    unsigned code = question->code;
+    char digits[3] = {(char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10),
+                      (char)('0' + code % 10)};
+    struct asked asked = {question, {digits, code > 0 ? sizeof digits : 0}};
 
-    snprintf(digits, sizeof digits, "%u", question->code);
-    struct slice code = question->code > 0 ? slice_of(digits) : SLICE("");
-
-    if (++rules->round == 0) { /* wrapped: every old mark would look new */
-        memset(rules->seen, 0, rules->pattern_count * sizeof *rules->seen);
-        rules->round = 1;
-    }
-    if (rules->database != NULL && text.n > 0)
-        (void)hs_scan(rules->database, text.p, (unsigned)text.n, 0, rules->scratch, note_match,
-                      rules);
-    for (size_t i = 0; i < rules->count; i++) {
-        const struct rule *rule = &rules->rules[i];
-        if (rule->hosts.count > 0 && !host_fits(question->host, &rule->hosts))
-            continue;
-        if (rule->codes.count > 0 && !any_code_fits(code, &rule->codes))
-            continue;
-        if (rule->statuses.count > 0 && !any_code_fits(question->status, &rule->statuses))
-            continue;
-        if (rule->phases != 0 && (rule->phases & question->phase) == 0)
-            continue;
-        if (words_fit(rules, rule))
+    begin_question(rules);
+    for (size_t stage = 0; stage < RULE_STAGES; stage++) {
+        if (rules->databases[stage] != NULL && text.n > 0)
+            (void)hs_scan(rules->databases[stage], text.p, (unsigned)text.n, 0, rules->scratch,
+                          note_match, rules);
+        const struct rule *rule = decide(rules, stage, &asked);
+        if (rule != NULL)
             return &rule->face;
     }
     return NULL;

@@ -7,6 +7,9 @@
 #include "base/arena.h"
 #include "lib/bounce/rules.h"
 
+/* SINGLEMATCH: that a pattern is there is all we ask, and it bounds the number of reports. */
+#define BOUNCE_PATTERN_FLAGS (HS_FLAG_CASELESS | HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH)
+
 enum pattern_kind {
     PATTERN_MATCH, /* one of these must be there */
     PATTERN_NEED,  /* all of these must be there */
@@ -30,6 +33,16 @@ struct rule {
     struct words hosts, codes, statuses;
     unsigned phases; /* 0: any */
     size_t order;
+    bool has_need; /* one of its patterns is a PATTERN_NEED */
+};
+
+/* Stage 0: the tiers provider and code; stage 1: text and guess. */
+#define RULE_STAGES 2
+
+/* What a found pattern means for the rule that it belongs to. */
+struct owner {
+    uint16_t rule; /* below BOUNCE_RULES_MAX */
+    uint8_t kind;  /* enum pattern_kind */
 };
 
 struct bounce_rules {
@@ -38,9 +51,18 @@ struct bounce_rules {
     size_t count, rules_room;
     struct pattern *patterns;
     size_t pattern_count, patterns_room;
-    hs_database_t *database;
+    /* Two databases, asked one after the other: most replies are decided by the first, so that the
+     * many patterns of the second are not run. first_rule[stage] is the first rule of each. */
+    hs_database_t *databases[RULE_STAGES];
+    size_t first_rule[RULE_STAGES + 1];
     hs_scratch_t *scratch;
-    uint32_t *seen; /* by pattern: the number of the last question in which it was found */
+    struct owner *owners; /* by pattern */
+    /* Sets of rules, a bit for each in the order of decision, so that only the few are looked at
+     * whose words were found: those without any `match`, those of which a `match` was found, those
+     * of which a `not` was found. */
+    uint64_t *wordless, *hit, *vetoed;
+    size_t set_words; /* of each of them */
+    uint32_t *seen;   /* by pattern: the last question in which this `need` was found */
     uint32_t round;
     bool only_shipped; /* nothing but the shipped files was added */
 };

@@ -16,6 +16,7 @@ struct reading {
     struct slice provider;
     struct words hosts;
     struct rule *rule; /* the one that is being filled; NULL before the first */
+    bool is_shipped;   /* built with the program, so the patterns are known to be possible */
 };
 
 static struct slice cut_word(struct slice *rest)
@@ -112,6 +113,22 @@ static int read_rule(struct reading *r, struct slice rest, struct err *e)
     return 0;
 }
 
+/* Here, because the compiler of all patterns no longer knows in which line one stands. */
+static int check_pattern(const struct reading *r, const char *text, struct err *e)
+{
+    hs_compile_error_t *why = NULL;
+    hs_expr_info_t *info = NULL;
+
+    if (hs_expression_info(text, BOUNCE_PATTERN_FLAGS, &info, &why) == HS_SUCCESS) {
+        free(info);
+        return 0;
+    }
+    char what[160];
+    snprintf(what, sizeof what, "this pattern is not possible (%.120s)", why->message);
+    hs_free_compile_error(why);
+    return complain(r, ERR_SYNTAX, what, slice_of(text), e);
+}
+
 static int read_pattern(struct reading *r, enum pattern_kind kind, struct slice rest, struct err *e)
 {
     struct bounce_rules *rules = r->rules;
@@ -134,7 +151,7 @@ static int read_pattern(struct reading *r, enum pattern_kind kind, struct slice 
         return complain(r, ERR_LIMIT, "too many rules in all", rest, e);
     rules->patterns[rules->pattern_count++] = (struct pattern){text, kind};
     r->rule->patterns++;
-    return 0;
+    return r->is_shipped ? 0 : check_pattern(r, text, e);
 }
 
 static int read_phases(struct reading *r, struct slice rest, struct err *e)
@@ -195,14 +212,15 @@ static int read_statement(struct reading *r, struct slice line, struct err *e)
     return read_condition(r, word, rest, e);
 }
 
-int bounce_rules_add(struct bounce_rules *rules, const char *name, struct slice bytes,
-                     struct err *e)
+static int add_file(struct bounce_rules *rules, const char *name, struct slice bytes,
+                    bool is_shipped, struct err *e)
 {
     struct reading r = {
         .rules = rules,
         .file = name,
         .tier = BOUNCE_TIER_TEXT,
         .provider = SLICE("local"),
+        .is_shipped = is_shipped,
     };
 
     if (bytes.n > BOUNCE_RULE_FILE_MAX)
@@ -219,12 +237,18 @@ int bounce_rules_add(struct bounce_rules *rules, const char *name, struct slice 
     return 0;
 }
 
+int bounce_rules_add(struct bounce_rules *rules, const char *name, struct slice bytes,
+                     struct err *e)
+{
+    return add_file(rules, name, bytes, false, e);
+}
+
 int bounce_rules_add_shipped(struct bounce_rules *rules, struct err *e)
 {
     bool alone = rules->count == 0;
 
     for (size_t i = 0; i < bounce_shipped_count; i++)
-        if (bounce_rules_add(rules, bounce_shipped[i].name, bounce_shipped[i].bytes, e) < 0)
+        if (add_file(rules, bounce_shipped[i].name, bounce_shipped[i].bytes, true, e) < 0)
             return -1;
     rules->only_shipped = alone;
     return 0;

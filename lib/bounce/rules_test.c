@@ -43,9 +43,13 @@ static const struct file files[] = {
      "test.conf:1: this stands before any rule, or is no statement: \"match\""},
     {"an unknown tier", "tier high\n", "", "", NULL,
      "test.conf:1: no such tier (provider, code, text, guess): \"high\""},
-    {"a pattern that is no pattern", "rule a expired\nmatch (x\n", "", "", NULL, "pattern \"(x\""},
+    {"a pattern that is no pattern", "rule a expired\nmatch (x\n", "", "", NULL,
+     "test.conf:2: this pattern is not possible (Missing close"},
     {"a look-behind, which is not linear", "rule a expired\nmatch (?<=x)y\n", "", "", NULL,
-     "pattern \"(?<=x)y\""},
+     "test.conf:2: this pattern is not possible ("},
+    {"a text rule decides when none of a higher tier fits",
+     "tier code\nrule a mailbox_full\nmatch x\nnot y\ntier text\nrule b expired\nmatch y\n", "",
+     "550 x y", "local/b", NULL},
 };
 
 static void check_file(void **state)

@@ -12,9 +12,10 @@ struct bounce_shipped_file {
 extern const struct bounce_shipped_file bounce_shipped[];
 extern const size_t bounce_shipped_count;
 
-/* The databases of those rules and of the phrases, compiled when the program was built (pack.c),
- * for compiling takes seconds. Empty inside the program that makes them. */
-extern const struct slice bounce_packed_rules, bounce_packed_phrases;
+/* The databases of those rules (one for each stage, see rules_in.h) and of the phrases, compiled
+ * when the program was built (pack.c), for compiling takes seconds. Empty inside the program that
+ * makes them. */
+extern const struct slice bounce_packed_rules[], bounce_packed_phrases;
 
 /* The packed database; NULL when it is empty or made for another machine or library. */
 struct hs_database *bounce_unpack(struct slice packed);
