@@ -47,6 +47,7 @@ struct dmarc {
         bool is_dkim;
     } identifiers[DMARC_IDENTIFIERS_MAX];
     size_t identifier_count, identifier_at;
+    bool has_identifiers; /* something passed, though for a name that can never be aligned */
     struct walk author;
     bool author_exists, unsure; /* a DNS failure stands in the way of a verdict */
     struct dmarc_outcome outcome;
@@ -278,9 +279,6 @@ static bool is_aligned(struct dmarc *d, const struct identifier *x, bool *aligne
     *aligned_out = slice_eq(x->domain, o->author_domain);
     if (*aligned_out || strict)
         return true;
-    /* Names of different top-level domains cannot share an organization. */
-    if (!slice_eq(dns_name_tail(x->domain, 1), dns_name_tail(o->author_domain, 1)))
-        return true;
     if (!walk(d, x->domain, &w))
         return false;
     if (w.failed || d->author.failed)
@@ -302,7 +300,7 @@ static enum step judge(struct dmarc *d)
     if (d->unsure)
         return finish(d, DMARC_TEMPERROR,
                       SLICE("no answer from DNS about the alignment: try again later"));
-    if (d->identifier_count == 0)
+    if (!d->has_identifiers)
         return finish(d, DMARC_FAIL, SLICE("neither SPF nor DKIM passed for any domain"));
     return finish(d, DMARC_FAIL,
                   arena_printf(d->arena,
@@ -356,20 +354,40 @@ static struct slice lowered_name(struct dmarc *d, struct slice name)
     return (struct slice){copy, copy ? name.n : 0};
 }
 
+/* Names of different top-level domains cannot share an organization. */
+static bool may_align(const struct dmarc *d, struct slice domain)
+{
+    return dns_name_equal(dns_name_tail(dns_name_trim(domain), 1),
+                          dns_name_tail(d->outcome.author_domain, 1));
+}
+
+static bool is_known(const struct dmarc *d, struct slice domain, bool is_dkim)
+{
+    for (size_t i = 0; i < d->identifier_count; i++)
+        if (d->identifiers[i].is_dkim == is_dkim &&
+            dns_name_equal(d->identifiers[i].domain, domain))
+            return true;
+    return false;
+}
+
+/* Each once, and only those that can matter, so that the ceiling is for what costs DNS. */
 static void add_identifiers(struct dmarc *d, const struct slice *domains, size_t count,
                             bool is_dkim)
 {
-    for (size_t i = 0; i < count && d->identifier_count < DMARC_IDENTIFIERS_MAX; i++)
-        if (dns_name_is_valid(domains[i]))
+    for (size_t i = 0; i < count && d->identifier_count < DMARC_IDENTIFIERS_MAX; i++) {
+        d->has_identifiers = d->has_identifiers || dns_name_is_valid(domains[i]);
+        if (dns_name_is_valid(domains[i]) && may_align(d, domains[i]) &&
+            !is_known(d, domains[i], is_dkim))
             d->identifiers[d->identifier_count++] =
                 (struct identifier){lowered_name(d, domains[i]), is_dkim};
+    }
 }
 
 enum step dmarc_start(struct dmarc *d, const struct dmarc_request *request)
 {
     arena_reset(d->arena);
     d->count = d->identifier_count = d->identifier_at = 0;
-    d->asking_place = d->unsure = false;
+    d->asking_place = d->unsure = d->has_identifiers = false;
     d->outcome = (struct dmarc_outcome){.result = DMARC_NONE, .policy_tag = "p"};
     if (!dns_name_is_valid(request->author_domain) ||
         slice_find(request->author_domain, '[') != SLICE_NONE)

@@ -12,14 +12,15 @@
 #include "lib/dmarc/record.h"
 #include "lib/dnsmsg/record.h"
 
-#define DMARC_IDENTIFIERS_MAX 20 /* those beyond are not looked at */
+#define DMARC_IDENTIFIERS_MAX                                                                      \
+    20 /* different ones below the author's top level; no more are tried */
 
 enum dmarc_result { DMARC_NONE, DMARC_PASS, DMARC_FAIL, DMARC_TEMPERROR, DMARC_PERMERROR };
 const char *dmarc_result_text(enum dmarc_result r);
 
 struct dmarc_request {
     struct slice author_domain; /* of the From field, as A-labels */
-    const struct slice *dkim;   /* d= of the signatures that passed */
+    const struct slice *dkim;   /* d= of the signatures that passed, as A-labels */
     size_t dkim_count;
     const struct slice *spf; /* the domain that SPF passed for; usually one, or none */
     size_t spf_count;

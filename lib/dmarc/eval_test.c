@@ -131,10 +131,40 @@ static void run_record(void **state)
     assert_int_equal(uris, c->uris);
 }
 
+/* Signatures that cannot matter, or are there twice, do not push out the one that does. */
+static void the_last_signature_counts(void **state)
+{
+    char names[100][32];
+    struct slice domains[COUNT(names) + 1];
+    struct dmarc_request request = {.author_domain = SLICE("example.com"), .dkim = domains};
+    struct dmarc *d = dmarc_create();
+    struct dns_zone *z;
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(names[i], sizeof names[i], i % 2 ? "list%zu.example.net" : "other.com", i);
+        domains[request.dkim_count++] = slice_of(names[i]);
+    }
+    domains[request.dkim_count++] = SLICE("mail.example.com");
+    z = dns_zone_create(SLICE("_dmarc.example.com. TXT \"v=DMARC1; p=reject\""), &e);
+    assert_non_null(z);
+    for (enum step step = dmarc_start(d, &request); step != STEP_DONE;) {
+        struct dns_answer a;
+
+        dns_zone_answer(z, dmarc_question(d), &a);
+        step = dmarc_answer(d, &a);
+    }
+    assert_int_equal(dmarc_outcome(d)->result, DMARC_PASS);
+    dmarc_destroy(&d);
+    dns_zone_destroy(&z);
+}
+
 int main(void)
 {
-    static struct CMUnitTest tests[COUNT(cases) + COUNT(records)];
-    size_t n = 0;
+    static struct CMUnitTest tests[COUNT(cases) + COUNT(records) + 1] = {
+        cmocka_unit_test(the_last_signature_counts)};
+    size_t n = 1;
 
     for (size_t i = 0; i < COUNT(cases); i++)
         tests[n++] =

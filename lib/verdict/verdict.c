@@ -11,7 +11,8 @@
 #include "lib/text/idna.h"
 
 #define ARENA_MAX_BYTES ((size_t)16 << 20)
-#define AUTHOR_MAX_BYTES 1024
+#define AUTHOR_MAX_BYTES 1024 /* of a name while it is converted */
+#define AUTHORS_MAX 100
 
 enum source { SOURCE_SPF, SOURCE_DKIM, SOURCE_ARC, SOURCE_DMARC };
 #define SOURCE_SHIFT 32
@@ -73,26 +74,59 @@ void verdict_destroy(struct verdict **v)
 
 static struct slice keep(struct verdict *v, struct slice s)
 {
-    return arena_copy(v->arena, slice_sub(s, 0, VERDICT_NAME_MAX_BYTES));
+    return arena_copy(v->arena, slice_sub(s, 0, VERDICT_NAME_MAX_BYTES + 1));
 }
 
-static void find_author(struct verdict *v, const struct header *header)
+/* In A-labels; empty for what is no domain name. */
+static struct slice to_ascii(struct verdict *v, struct slice domain)
+{
+    struct slice result = {0};
+    struct buf ascii;
+    struct err e;
+
+    buf_init(&ascii, AUTHOR_MAX_BYTES);
+    if (idna_to_ascii(domain, &ascii, &e) == 0)
+        result = arena_copy(v->arena, buf_slice(&ascii));
+    buf_finish(&ascii);
+    return result;
+}
+
+/* A From field that only some readers see: behind a line that is no field, where we end the header
+ * and others go on. */
+static bool has_hidden_from(struct slice rest)
+{
+    while (rest.n > 0) {
+        struct slice line = slice_line(&rest);
+
+        if (slice_starts_nocase(line, SLICE("From")) &&
+            slice_starts(slice_trim_start(slice_from(line, 4)), SLICE(":")))
+            return true;
+    }
+    return false;
+}
+
+/* RFC 9989 5.3.1: one From field, and one domain in it, or there is nothing to check. */
+static void find_author(struct verdict *v, const struct header *header, struct slice block)
 {
     struct mailbox_list list;
-    struct buf domain;
+    struct slice author = {0};
     struct err e;
     const struct field *from = header_first(header, "From");
+    size_t parsed = (size_t)(header->block.p - block.p) + header->block.n; /* inside `block` */
 
-    v->author = (struct slice){0};
-    /* RFC 9989 5.3.1: one From field with one address, or there is nothing to check. */
-    if (!from || header_count(header, "From") != 1 ||
-        mailbox_list_parse(from->value, 2, v->arena, &list, &e) || list.count != 1 ||
+    v->author = author;
+    if (!from || header_count(header, "From") != 1 || has_hidden_from(slice_from(block, parsed)) ||
+        mailbox_list_parse(from->value, AUTHORS_MAX, v->arena, &list, &e) || list.count == 0 ||
         list.broken > 0)
         return;
-    buf_init(&domain, AUTHOR_MAX_BYTES);
-    if (idna_to_ascii(list.items[0].domain, &domain, &e) == 0)
-        v->author = arena_copy(v->arena, buf_slice(&domain));
-    buf_finish(&domain);
+    for (size_t i = 0; i < list.count; i++) {
+        struct slice domain = to_ascii(v, list.items[i].domain);
+
+        if (domain.n == 0 || (i > 0 && !slice_eq(domain, author)))
+            return;
+        author = domain;
+    }
+    v->author = author;
 }
 
 static void begin_spf(struct verdict *v)
@@ -122,7 +156,7 @@ int verdict_begin(struct verdict *v, const struct verdict_request *request, stru
                                      .unix_s = request->unix_s};
     if (header_parse(header, NULL, v->arena, &fields, e))
         return -1;
-    find_author(v, &fields);
+    find_author(v, &fields, header);
     dkim_verifier_set_now(v->dkim, request->unix_s);
     if (dkim_verifier_begin(v->dkim, header, e))
         return -1;
@@ -224,7 +258,7 @@ static enum step begin_dmarc(struct verdict *v)
         const struct dkim_verdict *d = verdict_dkim(v, i);
 
         if (d->result == DKIM_PASS)
-            domains[passed++] = d->domain;
+            domains[passed++] = to_ascii(v, d->domain); /* RFC 8616 6 */
     }
     struct dmarc_request request = {.author_domain = v->author,
                                     .dkim = domains,
