@@ -56,8 +56,8 @@ struct spf {
     size_t name_count, name_at;
     struct slice validated[SPF_NAMES_MAX]; /* names of the client that lead back to it */
     size_t validated_count;
-    bool ptr_known;
-    enum state after_ptr; /* TARGET or EXPLAIN or EXPLAIN_END */
+    bool ptr_known, ptr_is_void; /* the client has no names at all */
+    enum state after_ptr;        /* TARGET or EXPLAIN or EXPLAIN_END */
     struct slice explanation;
 
     struct spf_visit *visits, **last_visit;
@@ -334,11 +334,19 @@ static void choose_validated(struct spf *s)
     }
 }
 
+static bool answer_is_void(const struct dns_answer *a)
+{
+    return a->status == DNS_NXDOMAIN || a->status == DNS_NODATA;
+}
+
+static bool count_void(struct spf *s)
+{
+    return ++s->outcome.void_lookups <= SPF_VOIDS_MAX;
+}
+
 static bool void_lookup(struct spf *s)
 {
-    if (s->answer->status != DNS_NXDOMAIN && s->answer->status != DNS_NODATA)
-        return true;
-    return ++s->outcome.void_lookups <= SPF_VOIDS_MAX;
+    return !answer_is_void(s->answer) || count_void(s);
 }
 
 static enum step too_many_voids(struct spf *s)
@@ -359,12 +367,8 @@ static enum step next_ptr_name(struct spf *s)
 
 static enum step run_ptr(struct spf *s)
 {
-    /* Only the mechanism is a term that counts; the macro is not (RFC 7208 4.6.4). */
-    bool counts = s->after_ptr == TARGET && top(s)->term.kind == SPF_PTR;
-
     s->name_count = s->name_at = 0;
-    if (counts && !void_lookup(s))
-        return too_many_voids(s);
+    s->ptr_is_void = answer_is_void(s->answer);
     for (size_t i = 0; i < s->answer->count && s->name_count < SPF_NAMES_MAX; i++) {
         struct slice name = arena_copy(s->arena, s->answer->records[i].name);
 
@@ -392,6 +396,9 @@ static enum step run_ptr_address(struct spf *s)
 
 static enum step match_ptr(struct spf *s)
 {
+    /* Each ptr counts, though DNS is asked once; %{p} is no term (RFC 7208 4.6.4). */
+    if (s->ptr_is_void && !count_void(s))
+        return too_many_voids(s);
     for (size_t i = 0; i < s->validated_count; i++)
         if (dns_name_is_within(s->validated[i], s->target))
             return match(s);
@@ -642,7 +649,7 @@ enum step spf_start(struct spf *s, const struct spf_request *request)
     s->frames[0] = (struct frame){0};
     s->trace = request->trace;
     s->validated_count = 0;
-    s->ptr_known = false;
+    s->ptr_known = s->ptr_is_void = false;
     s->explanation = (struct slice){0};
     s->visits = NULL;
     s->last_visit = &s->visits;

@@ -41,6 +41,7 @@ static const char world[] =
     "ten A 198.51.100.1\n"
     "xn--bcher-kva TXT \"v=spf1 exists:%{d}.in.example.com -all\"\n"
     "xn--bcher-kva.example.com.in A 127.0.0.2\n"
+    "ptrs TXT \"v=spf1 ptr:a.example.com ptr:b.example.com ptr:c.example.com -all\"\n"
     "utf8 TXT \"v=spf1 exists:%{l}.in.example.com include:%{s} ip4:192.0.2.7 -all\"\n";
 
 static const struct spf_case {
@@ -107,6 +108,8 @@ static const struct spf_case {
     {"a sender that is no UTF-8", "192.0.2.7", "h", "u@b\xfc.example.com", SPF_NONE, "", "", 0, 0},
     {"a local part in UTF-8 matches nothing", "192.0.2.7", "h", "j\xc3\xbcrgen@utf8.example.com",
      SPF_PASS, "ip4:192.0.2.7", "", 2, 0},
+    {"every ptr of a client without a name is void", "198.51.100.77", "h", "u@ptrs.example.com",
+     SPF_PERMERROR, "ptr:c.example.com", "", 3, 3},
     {"eleven are not", "10.0.0.1", "h", "u@ten.example.com", SPF_PERMERROR, "a", "", 11, 0},
 };
 
