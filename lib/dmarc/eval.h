@@ -24,6 +24,11 @@ struct dmarc_request {
     size_t dkim_count;
     const struct slice *spf; /* the domain that SPF passed for; usually one, or none */
     size_t spf_count;
+    /* Names whose SPF or DKIM is open, because DNS did not answer. They may yet make the message
+     * pass, so that it does not fail (RFC 9989 5.3.6). */
+    const struct slice *dkim_open, *spf_open;
+    size_t dkim_open_count, spf_open_count;
+    const char *no_author; /* a sentence: why author_domain is empty; may be NULL */
 };
 
 struct dmarc_outcome {

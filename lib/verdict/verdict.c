@@ -34,6 +34,7 @@ struct verdict {
     enum dmarc_state dmarc_state;
     bool dmarc_asked;
     struct slice author;
+    const char *no_author; /* why it is empty */
 };
 
 struct verdict *verdict_create(const struct verdict_options *options)
@@ -105,28 +106,44 @@ static bool has_hidden_from(struct slice rest)
     return false;
 }
 
-/* RFC 9989 5.3.1: one From field, and one domain in it, or there is nothing to check. */
-static void find_author(struct verdict *v, const struct header *header, struct slice block)
+/* The one domain in a From field; empty, and why, if it is not one. */
+static struct slice one_domain(struct verdict *v, struct slice value)
 {
     struct mailbox_list list;
     struct slice author = {0};
     struct err e;
-    const struct field *from = header_first(header, "From");
-    size_t parsed = (size_t)(header->block.p - block.p) + header->block.n; /* inside `block` */
 
-    v->author = author;
-    if (!from || header_count(header, "From") != 1 || has_hidden_from(slice_from(block, parsed)) ||
-        mailbox_list_parse(from->value, AUTHORS_MAX, v->arena, &list, &e) || list.count == 0 ||
-        list.broken > 0)
-        return;
+    v->no_author = "the From field cannot be read";
+    if (mailbox_list_parse(value, AUTHORS_MAX, v->arena, &list, &e) || list.broken > 0)
+        return author;
+    v->no_author = "the From field holds no address";
     for (size_t i = 0; i < list.count; i++) {
         struct slice domain = to_ascii(v, list.items[i].domain);
 
-        if (domain.n == 0 || (i > 0 && !slice_eq(domain, author)))
-            return;
+        v->no_author = "the author's address has no domain name";
+        if (domain.n == 0)
+            return domain;
+        v->no_author = "the authors are of different domains (RFC 9989 5.3.1)";
+        if (i > 0 && !slice_eq(domain, author))
+            return (struct slice){0};
         author = domain;
     }
-    v->author = author;
+    return author;
+}
+
+/* RFC 9989 5.3.1: one From field, and one domain in it, or there is nothing to check. */
+static void find_author(struct verdict *v, const struct header *header, struct slice block)
+{
+    size_t count = header_count(header, "From");
+    size_t parsed = (size_t)(header->block.p - block.p) + header->block.n; /* inside `block` */
+
+    v->author = (struct slice){0};
+    if (count == 0)
+        v->no_author = "there is no From field";
+    else if (count > 1 || has_hidden_from(slice_from(block, parsed)))
+        v->no_author = "there is more than one From field";
+    else
+        v->author = one_domain(v, header_first(header, "From")->value);
 }
 
 static void begin_spf(struct verdict *v)
@@ -250,21 +267,26 @@ void verdict_answer(struct verdict *v, uint64_t id, const struct dns_answer *ans
 
 static enum step begin_dmarc(struct verdict *v)
 {
-    size_t passed = 0;
-    struct slice domains[DKIM_SIGNATURES_MAX];
     const struct spf_outcome *spf = spf_outcome(v->spf);
+    struct slice passed[DKIM_SIGNATURES_MAX], open[DKIM_SIGNATURES_MAX];
+    struct dmarc_request request = {.author_domain = v->author,
+                                    .dkim = passed,
+                                    .spf = &spf->domain,
+                                    .spf_count = spf->result == SPF_PASS,
+                                    .dkim_open = open,
+                                    .spf_open = &spf->domain,
+                                    .spf_open_count = spf->result == SPF_TEMPERROR,
+                                    .no_author = v->no_author};
 
-    for (size_t i = 0; i < verdict_dkim_count(v) && passed < COUNT(domains); i++) {
+    for (size_t i = 0; i < verdict_dkim_count(v) && i < DKIM_SIGNATURES_MAX; i++) {
         const struct dkim_verdict *d = verdict_dkim(v, i);
+        struct slice domain = to_ascii(v, d->domain); /* RFC 8616 6 */
 
         if (d->result == DKIM_PASS)
-            domains[passed++] = to_ascii(v, d->domain); /* RFC 8616 6 */
+            passed[request.dkim_count++] = domain;
+        else if (d->result == DKIM_TEMPERROR)
+            open[request.dkim_open_count++] = domain;
     }
-    struct dmarc_request request = {.author_domain = v->author,
-                                    .dkim = domains,
-                                    .dkim_count = passed,
-                                    .spf = &spf->domain,
-                                    .spf_count = spf->result == SPF_PASS};
     return dmarc_start(v->dmarc, &request);
 }
 

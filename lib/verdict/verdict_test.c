@@ -37,6 +37,8 @@ static const struct verdict_case {
      "From: \"the, board\": a@example.com;\r\n", false, SPF_PASS, DMARC_PASS, "dmarc=pass"},
     {"nobody in the group", "example.com. TXT \"v=spf1 +all\"\n", "192.0.2.1", "From: board:;\r\n",
      false, SPF_PASS, DMARC_PERMERROR, "dmarc=permerror"},
+    {"a silent SPF server leaves DMARC open", ";!timeout example.com. TXT\n", "192.0.2.1",
+     "From: a@example.com\r\n", false, SPF_TEMPERROR, DMARC_TEMPERROR, "dmarc=temperror"},
     {"a silent SPF server leaves DKIM alone", ";!timeout example.com. TXT\n", "192.0.2.1",
      "From: a@example.com\r\n", true, SPF_TEMPERROR, DMARC_PASS, "spf=temperror"},
 };
