@@ -127,8 +127,11 @@ static int run_check(const struct dmarc_options *options)
         dkim[i] = slice_of(options->dkim.items[i]);
     for (size_t i = 0; i < options->spf.count; i++)
         spf[i] = slice_of(options->spf.items[i]);
-    struct dmarc_request request = {buf_slice(&domain), dkim, options->dkim.count, spf,
-                                    options->spf.count};
+    struct dmarc_request request = {.author_domain = buf_slice(&domain),
+                                    .dkim = dkim,
+                                    .dkim_count = options->dkim.count,
+                                    .spf = spf,
+                                    .spf_count = options->spf.count};
     struct resolver *dns = resolver_open(options->dns);
     struct dmarc *d = dmarc_create();
     ask_all(d, &request, dns);

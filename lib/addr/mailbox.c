@@ -11,7 +11,7 @@ struct draft {
     struct buf words;   /* phrase or bare address: atoms, quoted strings as written, one space */
     struct buf angle;   /* what stood between < and > */
     struct buf comment; /* the last comment, without its brackets */
-    bool has_angle, broken, has_any;
+    bool has_angle, broken, has_any, has_at; /* `has_at`: an '@' outside quotes is in `words` */
 };
 struct parse {
     struct slice rest;
@@ -31,7 +31,7 @@ static void draft_clear(struct draft *d)
     buf_clear(&d->words);
     buf_clear(&d->angle);
     buf_clear(&d->comment);
-    d->has_angle = d->broken = d->has_any = false;
+    d->has_angle = d->broken = d->has_any = d->has_at = false;
 }
 
 /* Takes a comment off *s (which begins with '('), nested ones with it; text goes to `out`. */
@@ -288,8 +288,7 @@ static void step(struct parse *p)
         finish_element(p);
         p->in_group = false;
         p->group = (struct slice){NULL, 0};
-    } else if (c == ':' && !p->in_group && !d->has_angle &&
-               at_sign(buf_slice(&d->words)) == SLICE_NONE && d->words.n > 0) {
+    } else if (c == ':' && !p->in_group && !d->has_angle && !d->has_at && d->words.n > 0) {
         open_group(p);
     } else if (c == '<') {
         d->has_any = true;
@@ -311,6 +310,7 @@ static void step(struct parse *p)
             buf_append_char(&d->words, ' ');
     } else {
         d->has_any = true;
+        d->has_at = d->has_at || c == '@';
         buf_append_char(&d->words, c);
     }
     p->rest = slice_from(p->rest, 1);

@@ -1,6 +1,9 @@
 #include "lib/authres/authres.h"
 
 #include "base/ascii.h"
+#include "base/utf8.h"
+#include "lib/text/idna.h"
+#include "lib/text/quoted_string.h"
 
 #define FIELD_NAME "Authentication-Results"
 #define VERSION_MAX 999
@@ -97,8 +100,11 @@ static int take_value(struct reader *r, struct slice *value_out)
     for (; n < r->rest.n; n++) {
         char c = r->rest.p[n];
 
-        if (c == '"' && (n == 0 || r->rest.p[n - 1] != '\\'))
-            quoted = !quoted;
+        if (quoted && c == '\\' && n + 1 < r->rest.n) {
+            n++;
+            continue;
+        }
+        quoted ^= c == '"';
         if (!quoted && (ascii_is_space(c) || c == ';' || c == '('))
             break;
     }
@@ -260,49 +266,61 @@ struct slice authres_property(const struct authres_result *r, const char *type, 
 
 /* --- writing --- */
 
-/* RFC 2045 token, or local@domain of such: needs no quotes. */
-static bool is_plain(struct slice value)
+/* RFC 2045 5.1. */
+static bool is_token(struct slice value)
 {
-    size_t signs = 0;
-
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-
-        signs += c == '@';
-        if (c <= ' ' || c > '~' || strchr("()<>,;:\\\"/[]?=", c))
+    for (size_t i = 0; i < value.n; i++)
+        if (value.p[i] <= ' ' || value.p[i] > '~' || strchr("()<>@,;:\\\"/[]?=", value.p[i]))
             return false;
-    }
-    return value.n > 0 && signs <= 1 && value.p[value.n - 1] != '@';
+    return value.n > 0;
 }
 
-static void write_value(struct slice value, struct buf *out)
+/* Tokens with single dots between. */
+static bool is_dotted(struct slice value)
 {
-    if (is_plain(value)) {
-        buf_append(out, value);
-        return;
-    }
-    buf_append_char(out, '"');
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
+    bool good = !slice_ends(value, SLICE("."));
 
-        if (c == '"' || c == '\\')
-            buf_append_char(out, '\\');
-        buf_append_char(out, ascii_is_control(c) ? '?' : c);
-    }
-    buf_append_char(out, '"');
+    while (value.n > 0 && good)
+        good = is_token(slice_cut(&value, '.'));
+    return good;
+}
+
+/* A token, or [ local-part ] "@" domain-name: needs no quotes (RFC 8601 2.2). */
+static bool is_pvalue(struct slice value)
+{
+    struct slice domain = value;
+    struct slice local = slice_cut(&domain, '@');
+
+    if (local.n == value.n)
+        return is_token(value);
+    for (size_t i = 0; i < domain.n; i++)
+        if (!ascii_is_alnum(domain.p[i]) && domain.p[i] != '-' && domain.p[i] != '.')
+            return false;
+    return is_dotted(local) && domain.n > 0 && is_dotted(domain);
+}
+
+static void write_value(struct slice value, bool property, struct buf *out)
+{
+    if (value.n <= AUTHRES_VALUE_MAX && (property ? is_pvalue(value) : is_token(value)))
+        buf_append(out, value);
+    else
+        quoted_string_append(value, AUTHRES_VALUE_MAX, out);
 }
 
 static void write_comment(struct slice comment, struct buf *out)
 {
+    bool is_utf8 = utf8_valid(comment);
+
     if (comment.n == 0)
         return;
     buf_append_text(out, " (");
-    for (size_t i = 0; i < comment.n; i++) {
+    for (size_t i = 0; i < comment.n && i < AUTHRES_VALUE_MAX; i++) {
         char c = comment.p[i];
+        bool is_high = (unsigned char)c >= 0x80;
 
         if (c == '(' || c == ')' || c == '\\')
             buf_append_char(out, '\\');
-        buf_append_char(out, ascii_is_control(c) ? '?' : c);
+        buf_append_char(out, ascii_is_control(c) || (is_high && !is_utf8) ? '?' : c);
     }
     buf_append_char(out, ')');
 }
@@ -312,7 +330,7 @@ void authres_write(const struct authres *a, const char *name, unsigned instance,
     buf_printf(out, "%s: ", name);
     if (instance > 0)
         buf_printf(out, "i=%u; ", instance);
-    write_value(a->authserv_id, out);
+    write_value(a->authserv_id, false, out);
     if (!a->results)
         buf_append_text(out, "; none");
     for (const struct authres_result *r = a->results; r; r = r->next) {
@@ -323,17 +341,34 @@ void authres_write(const struct authres *a, const char *name, unsigned instance,
         write_comment(r->comment, out);
         if (r->reason.n > 0) {
             buf_append_text(out, " reason=");
-            write_value(r->reason, out);
+            write_value(r->reason, false, out);
         }
         for (const struct authres_property *p = r->properties; p; p = p->next) {
             buf_printf(out, "\r\n    %.*s.%.*s=", SLICE_ARG(p->type), SLICE_ARG(p->name));
-            write_value(p->value, out);
+            write_value(p->value, true, out);
         }
     }
     buf_append_text(out, "\r\n");
 }
 
 /* --- stripping --- */
+
+/* Without regard to case, a root dot, and the way in which labels beyond ASCII are written. */
+static bool is_same_name(struct slice a, struct slice b)
+{
+    struct buf names[2];
+    struct err ignored;
+    bool same = slice_eq_nocase(a, b);
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        buf_init(&names[i], AUTHRES_VALUE_MAX);
+    same = same || (idna_to_ascii(a, &names[0], &ignored) == 0 &&
+                    idna_to_ascii(b, &names[1], &ignored) == 0 &&
+                    slice_eq(buf_slice(&names[0]), buf_slice(&names[1])));
+    for (size_t i = 0; i < COUNT(names); i++)
+        buf_finish(&names[i]);
+    return same;
+}
 
 bool authres_claims(struct slice value, struct slice authserv_id)
 {
@@ -344,9 +379,11 @@ bool authres_claims(struct slice value, struct slice authserv_id)
     bool claims = true;
 
     if (take_id(&r, &id) == 0) {
-        if (id.n > 0 && id.p[id.n - 1] == '.')
-            id.n--;
-        claims = id.n == 0 || slice_eq_nocase(id, authserv_id);
+        bool is_hidden = id.n == 0;
+
+        for (size_t i = 0; i < id.n; i++)
+            is_hidden = is_hidden || ascii_is_control(id.p[i]);
+        claims = is_hidden || is_same_name(id, authserv_id);
     }
     arena_destroy(&arena);
     return claims;

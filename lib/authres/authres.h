@@ -13,6 +13,7 @@
 
 #define AUTHRES_RESULTS_MAX 200    /* of one field */
 #define AUTHRES_PROPERTIES_MAX 100 /* of one result */
+#define AUTHRES_VALUE_MAX 512      /* octets that are written of a value or comment */
 
 struct authres_property { /* "smtp.mailfrom=u@example.com" */
     struct authres_property *next;
@@ -38,16 +39,17 @@ struct authres {
 MUST_USE int authres_parse(struct slice value, struct arena *arena, struct authres *authres_out,
                            struct err *e);
 
-/* Appends the field, folded before every result, with its CR LF. Values are quoted as needed, bytes
- * that no field may hold become '?'. `name`: "Authentication-Results", or the ARC field's, whose
- * "i=1; " is given as `instance` (0: none). */
+/* Appends the field, folded before every result and property, with its CR LF. Values are quoted as
+ * needed, bytes that no field may hold become '?', and what is long is cut. `name`:
+ * "Authentication-Results", or the ARC field's, whose "i=1; " is given as `instance` (0: none). */
 void authres_write(const struct authres *a, const char *name, unsigned instance, struct buf *out);
 
 /* The value of a property ("smtp", "mailfrom"); empty if absent. Case is ignored. */
 struct slice authres_property(const struct authres_result *r, const char *type, const char *name);
 
 /* Whether a field's value claims to come from `authserv_id`, or hides from whom (it cannot be read
- * that far): such a field is removed from what strangers send (RFC 8601 5). */
+ * that far, or its name holds a control character, which others may skip): such a field is removed
+ * from what strangers send (RFC 8601 5). U-labels and A-labels of a name are the same. */
 bool authres_claims(struct slice value, struct slice authserv_id);
 
 /* Appends the header block without the Authentication-Results fields that claim to be ours; returns

@@ -22,6 +22,14 @@ static const struct field_case {
     {"a semicolon at the end", " e.x; spf=pass;", "e.x;\r\n    spf=pass"},
     {"folded lines", " e.x;\r\n\tspf=pass\r\n\tsmtp.helo=h",
      "e.x;\r\n    spf=pass\r\n    smtp.helo=h"},
+    {"an escaped backslash ends no quotes", " e.x; auth=pass smtp.auth=\"a\\\\\"@c.d; spf=fail",
+     "e.x;\r\n    auth=pass\r\n    smtp.auth=\"\\\"a\\\\\\\\\\\"@c.d\";\r\n    spf=fail"},
+    {"addresses that are none are quoted",
+     "e.x; spf=pass smtp.mailfrom=.a@b.c smtp.helo=a@b..c smtp.x=a.b@c.d smtp.y=@c.d smtp.z=a@b@c",
+     "e.x;\r\n    spf=pass\r\n    smtp.mailfrom=\".a@b.c\"\r\n    smtp.helo=\"a@b..c\"\r\n"
+     "    smtp.x=a.b@c.d\r\n    smtp.y=@c.d\r\n    smtp.z=\"a@b@c\""},
+    {"a reason is no address", "e.x; spf=pass reason=\"a@b\"",
+     "e.x;\r\n    spf=pass reason=\"a@b\""},
     {"a version of tomorrow", " e.x 2; spf=pass", NULL},
     {"none beside a result", " e.x; none; spf=pass", NULL},
     {"no name", " ; spf=pass", NULL},
@@ -55,6 +63,50 @@ static void run_case(void **state)
     arena_destroy(&arena);
 }
 
+static void names_are_claimed_in_many_ways(void **state)
+{
+    static const struct {
+        struct slice value;
+        bool claims;
+    } values[] = {
+        {SLICE_INIT(" mx.b\xc3\xbc"
+                    "cher.example; none"),
+         true},
+        {SLICE_INIT(" MX.XN--BCHER-KVA.EXAMPLE.; none"), true},
+        {SLICE_INIT("\v mx.xn--bcher-kva.example; none"), true},
+        {SLICE_INIT(" mx.xn--bcher-kva.example\f; none"), true},
+        {SLICE_INIT(" mx.xn--bcher-kva.example\0; none"), true},
+        {SLICE_INIT(" other.example; none"), false},
+        {SLICE_INIT(" amx.xn--bcher-kva.example; none"), false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++)
+        if (authres_claims(values[i].value, SLICE("mx.xn--bcher-kva.example")) != values[i].claims)
+            fail_msg("%.*s", SLICE_ARG(values[i].value));
+}
+
+static void long_values_are_cut(void **state)
+{
+    char text[3000];
+    struct authres_property property = {NULL, SLICE("smtp"), SLICE("helo"), {text, sizeof text}};
+    struct authres_result result = {.method = SLICE("spf"),
+                                    .version = 1,
+                                    .result = SLICE("none"),
+                                    .reason = {text, sizeof text},
+                                    .comment = {text, sizeof text},
+                                    .properties = &property};
+    struct authres a = {SLICE("e.x"), 1, &result};
+    struct buf out;
+
+    (void)state;
+    memset(text, 'a', sizeof text);
+    buf_init(&out, 65536);
+    authres_write(&a, "A", 0, &out);
+    assert_in_range(out.n, 3 * AUTHRES_VALUE_MAX, 3 * AUTHRES_VALUE_MAX + 100);
+    buf_finish(&out);
+}
+
 static void forged_fields_go_from_last_to_first(void **state)
 {
     static const char message[] = "Authentication-Results: mx.example.com; spf=pass\r\n"
@@ -86,11 +138,12 @@ static void forged_fields_go_from_last_to_first(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(cases) + 1] = {
-        cmocka_unit_test(forged_fields_go_from_last_to_first)};
+    struct CMUnitTest tests[COUNT(cases) + 3] = {
+        cmocka_unit_test(forged_fields_go_from_last_to_first),
+        cmocka_unit_test(names_are_claimed_in_many_ways), cmocka_unit_test(long_values_are_cut)};
 
     for (size_t i = 0; i < COUNT(cases); i++)
-        tests[i + 1] =
+        tests[i + 3] =
             (struct CMUnitTest){cases[i].name, run_case, NULL, NULL, (void *)(uintptr_t)&cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

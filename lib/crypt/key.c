@@ -11,6 +11,9 @@
 #include <openssl/x509.h>
 
 #define HASH_KINDS 2
+#define FF_5 0xff, 0xff, 0xff, 0xff, 0xff
+#define FF_30 FF_5, FF_5, FF_5, FF_5, FF_5, FF_5
+#define RSA_EXPONENT_BITS_MAX 64 /* the work of a verification grows with it */
 
 struct crypt_key {
     EVP_PKEY *pkey;
@@ -105,6 +108,46 @@ static EVP_PKEY *read_rsa(struct slice der)
     return pkey;
 }
 
+/* With e=1 every padded digest is its own signature; no even e is one of RSA; a huge one, which
+ * OpenSSL takes for short moduli, makes verifying as slow as signing. */
+static bool has_good_exponent(EVP_PKEY *pkey)
+{
+    BIGNUM *e = NULL;
+    bool good = EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) &&
+                !BN_is_one(e) && BN_num_bits(e) <= RSA_EXPONENT_BITS_MAX;
+
+    BN_free(e);
+    return good;
+}
+
+/* The points of order 1, 2, 4 and 8, as octets without the sign of x, y and y + p alike: anybody
+ * can make a signature that such a key verifies, for any message. */
+static bool has_small_order(struct slice octets)
+{
+    static const uint8_t points[][CRYPT_ED25519_BYTES] = {
+        {0},
+        {1},
+        {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
+         0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
+         0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+        {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b,
+         0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39,
+         0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+        {0xec, FF_30, 0x7f},
+        {0xed, FF_30, 0x7f},
+        {0xee, FF_30, 0x7f},
+    };
+
+    for (size_t i = 0; i < COUNT(points); i++) {
+        const uint8_t *last = &points[i][CRYPT_ED25519_BYTES - 1];
+
+        if (memcmp(octets.p, points[i], CRYPT_ED25519_BYTES - 1) == 0 &&
+            ((uint8_t)octets.p[CRYPT_ED25519_BYTES - 1] & 0x7f) == *last)
+            return true;
+    }
+    return false;
+}
+
 int crypt_key_read_public(enum crypt_key_type type, struct slice octets, struct crypt_key **key_out,
                           struct err *err)
 {
@@ -119,11 +162,19 @@ int crypt_key_read_public(enum crypt_key_type type, struct slice octets, struct 
         if (pkey == NULL)
             return err_set(err, ERR_SYNTAX, "the %zu octets are no RSA public key: %s", octets.n,
                            reason());
+        if (!has_good_exponent(pkey)) {
+            EVP_PKEY_free(pkey);
+            return err_set(err, ERR_SYNTAX, "an RSA key whose exponent is 1, even, or over %d bits",
+                           RSA_EXPONENT_BITS_MAX);
+        }
         break;
     case CRYPT_ED25519:
         if (octets.n != CRYPT_ED25519_BYTES)
             return err_set(err, ERR_SYNTAX, "an Ed25519 public key has 32 octets, this one %zu",
                            octets.n);
+        if (has_small_order(octets))
+            return err_set(err, ERR_SYNTAX,
+                           "an Ed25519 key that proves nothing: its order is small");
         pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (const unsigned char *)octets.p,
                                            octets.n);
         if (pkey == NULL)

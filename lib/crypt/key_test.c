@@ -136,14 +136,73 @@ static void run_refused(void **state)
     free(big);
 }
 
+/* The last octets of RSAPublicKey are the exponent. */
+static void run_exponents(void **state)
+{
+    static const struct {
+        struct slice integer; /* of DER */
+        int result;
+    } exponents[] = {
+        {SLICE_INIT("\x02\x03\x01\x00\x01"), 0},
+        {SLICE_INIT("\x02\x01\x03"), 0},
+        {SLICE_INIT("\x02\x08\x7f\xff\xff\xff\xff\xff\xff\xff"), 0},
+        {SLICE_INIT("\x02\x01\x01"), -1},
+        {SLICE_INIT("\x02\x01\x04"), -1},
+        {SLICE_INIT("\x02\x01\x00"), -1},
+        {SLICE_INIT("\x02\x09\x01\xff\xff\xff\xff\xff\xff\xff\xff"), -1},
+    };
+    struct crypt_key *made, *key;
+    struct buf der, other;
+    struct err err;
+
+    (void)state;
+    buf_init(&der, 4096);
+    buf_init(&other, 4096);
+    assert_int_equal(crypt_key_generate(CRYPT_RSA, 1024, &made, &err), 0);
+    assert_int_equal(crypt_key_write_public(made, &der, &err), 0);
+    struct slice modulus = slice_sub(buf_slice(&der), 25, 132); /* 02 81 81 00 ... */
+    for (size_t i = 0; i < COUNT(exponents); i++) {
+        buf_clear(&other);
+        buf_append(&other, SLICE("\x30\x81"));
+        buf_append_char(&other, (char)(modulus.n + exponents[i].integer.n)); /* below 256 */
+        buf_append(&other, modulus);
+        buf_append(&other, exponents[i].integer);
+        assert_int_equal(crypt_key_read_public(CRYPT_RSA, buf_slice(&other), &key, &err),
+                         exponents[i].result);
+        crypt_key_destroy(&key);
+    }
+    crypt_key_destroy(&made);
+    buf_finish(&der);
+    buf_finish(&other);
+}
+
+/* The neutral point, with either sign: R = neutral, S = 0 would be good for every message. */
+static void run_small_order(void **state)
+{
+    char octets[CRYPT_ED25519_BYTES] = {1};
+    struct crypt_key *key;
+    struct err err;
+
+    (void)state;
+    for (int sign = 0; sign < 2; sign++) {
+        octets[31] = (char)(sign << 7); /* the octet 0x80 */
+        assert_int_equal(
+            crypt_key_read_public(CRYPT_ED25519, (struct slice){octets, sizeof octets}, &key, &err),
+            -1);
+        assert_null(key);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(pairs) + 2];
+    struct CMUnitTest tests[COUNT(pairs) + 4];
 
     for (size_t i = 0; i < COUNT(pairs); i++)
         tests[i] =
             (struct CMUnitTest){pairs[i].name, run_pair, NULL, NULL, (void *)(uintptr_t)&pairs[i]};
     tests[COUNT(pairs)] = (struct CMUnitTest)cmocka_unit_test(run_bare_rsa);
     tests[COUNT(pairs) + 1] = (struct CMUnitTest)cmocka_unit_test(run_refused);
+    tests[COUNT(pairs) + 2] = (struct CMUnitTest)cmocka_unit_test(run_exponents);
+    tests[COUNT(pairs) + 3] = (struct CMUnitTest)cmocka_unit_test(run_small_order);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,8 @@ size_t dkim_bodies_want(struct dkim_bodies *b, enum canon canon, enum crypt_hash
         if (body->canon.kind == canon && body->kind == kind && body->canon.limit == limit)
             return i;
     }
+    if (b->count == DKIM_BODIES_MAX)
+        return DKIM_BODY_NONE;
     if (b->count == b->made) {
         b->list = mem_resize(b->list, (b->made + 1) * sizeof(struct dkim_body *));
         b->list[b->made++] = mem_alloc(sizeof *body);

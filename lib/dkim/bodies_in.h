@@ -6,6 +6,11 @@
 #include "lib/crypt/hash.h"
 #include "lib/message/canon.h"
 
+/* Each one costs a pass of canonical form and hash over the body, so that signatures must not make
+ * many with different l=. */
+#define DKIM_BODIES_MAX 8
+#define DKIM_BODY_NONE SIZE_MAX
+
 struct dkim_body {
     enum crypt_hash_kind kind;
     struct canon_body canon; /* `produced` tells the length of the canonical body */
@@ -20,7 +25,8 @@ struct dkim_bodies {
 /* Zero the struct before the first use. */
 void dkim_bodies_begin(struct dkim_bodies *b);
 void dkim_bodies_finish(struct dkim_bodies *b);
-/* Returns the place of that hash in the list; the same one for the same wish. */
+/* Returns the place of that hash in the list; the same one for the same wish. DKIM_BODY_NONE at the
+ * ceiling. */
 size_t dkim_bodies_want(struct dkim_bodies *b, enum canon canon, enum crypt_hash_kind kind,
                         uint64_t limit);
 void dkim_bodies_feed(struct dkim_bodies *b, struct slice bytes);

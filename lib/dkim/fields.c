@@ -1,8 +1,11 @@
 #include "lib/dkim/fields_in.h"
 
 #include "base/ascii.h"
+#include "base/map.h"
+#include "lib/crypt/hash.h"
 
 #define FIRST_FIELDS 64
+#define NAME_PIECE_BYTES 128
 
 /* One line with its CR LF; a CR or LF alone ends nothing. */
 static struct slice cut_line(struct slice *rest)
@@ -45,23 +48,33 @@ static struct slice name_of(struct slice raw)
     return slice_sub(raw, 0, n);
 }
 
-/* FNV-1a over the lower-case name. */
-static uint32_t name_hash(struct slice name)
+/* Of the lower-case name, piece by piece. */
+static uint64_t name_hash(uint64_t seed, struct slice name)
 {
-    uint32_t hash = 2166136261u;
+    char lower[NAME_PIECE_BYTES];
+    uint64_t hash = seed;
 
-    for (size_t i = 0; i < name.n; i++)
-        hash = (hash ^ (unsigned char)ascii_lower(name.p[i])) * 16777619u;
+    do {
+        struct slice piece = slice_sub(name, 0, sizeof lower);
+
+        for (size_t i = 0; i < piece.n; i++)
+            lower[i] = ascii_lower(piece.p[i]);
+        hash = hash_bytes(hash, (struct slice){lower, piece.n});
+        name = slice_from(name, piece.n);
+    } while (name.n > 0);
     return hash;
 }
 
 /* The slot of the name, or the empty slot where it would be. */
-static size_t find_slot(const struct dkim_fields *f, struct slice name)
+static size_t find_slot(struct dkim_fields *f, struct slice name)
 {
-    size_t at = name_hash(name) & (f->slots - 1);
+    size_t at = name_hash(f->seed, name) & (f->slots - 1);
 
-    while (f->lowest[at] != DKIM_FIELD_NONE && !slice_eq_nocase(f->list[f->lowest[at]].name, name))
+    for (f->probes++; f->lowest[at] != DKIM_FIELD_NONE; f->probes++) {
+        if (slice_eq_nocase(f->list[f->lowest[at]].name, name))
+            break;
         at = (at + 1) & (f->slots - 1);
+    }
     return at;
 }
 
@@ -90,6 +103,9 @@ static void make_index(struct dkim_fields *f)
 int dkim_fields_read(struct dkim_fields *f, struct slice header, size_t fields_max, struct err *err)
 {
     f->count = 0;
+    f->probes = 0;
+    if (f->seed == 0)
+        crypt_random(&f->seed, sizeof f->seed);
     while (header.n > 0 && !slice_starts(header, SLICE("\r\n"))) {
         if (f->count == fields_max)
             return err_set(err, ERR_LIMIT, "the message has more than %zu header fields",
@@ -113,7 +129,7 @@ void dkim_fields_finish(struct dkim_fields *f)
     *f = (struct dkim_fields){0};
 }
 
-size_t dkim_fields_count(const struct dkim_fields *f, struct slice name)
+size_t dkim_fields_count(struct dkim_fields *f, struct slice name)
 {
     size_t count = 0;
 

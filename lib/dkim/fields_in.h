@@ -19,6 +19,8 @@ struct dkim_fields {
     uint32_t *lowest; /* index: the lowest field of the name, or DKIM_FIELD_NONE */
     uint32_t *next;   /* the same, moved upwards while h= is read */
     size_t slots;     /* a power of two; 0 before the first read */
+    uint64_t seed;    /* of the index: a sender must not choose which names share a slot */
+    uint64_t probes;  /* slots that were looked at since the read: what a test counts */
 };
 
 /* Zero the struct before the first read; it may be read into again. `header` is borrowed: CR LF
@@ -28,7 +30,7 @@ MUST_USE int dkim_fields_read(struct dkim_fields *f, struct slice header, size_t
                               struct err *err);
 void dkim_fields_finish(struct dkim_fields *f);
 
-size_t dkim_fields_count(const struct dkim_fields *f, struct slice name);
+size_t dkim_fields_count(struct dkim_fields *f, struct slice name);
 /* The value behind the colon, with folds and without the last line end. */
 struct slice dkim_field_value(const struct dkim_field *field);
 

@@ -1,7 +1,11 @@
 #include "lib/dkim/signature_in.h"
 
 #include "base/ascii.h"
+#include "base/utf8.h"
 #include "lib/dkim/tags_in.h"
+#include "lib/text/idna.h"
+
+#define NAME_MAX_BYTES 1024 /* of a domain in U-labels */
 
 const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
 {
@@ -206,6 +210,29 @@ static void decode_quoted(struct slice in, struct buf *out)
     }
 }
 
+/* Compares as A-labels: d= and i= may each be written in either way (RFC 8616 5). True if `name` is
+ * `parent` or lies below it. */
+static bool is_within(struct slice name, struct slice parent, bool *below_out)
+{
+    struct buf ascii[2];
+    struct err ignored;
+    bool within = true;
+
+    for (size_t i = 0; i < 2; i++)
+        buf_init(&ascii[i], NAME_MAX_BYTES);
+    if (!utf8_is_ascii(name) || !utf8_is_ascii(parent)) {
+        within = idna_to_ascii(name, &ascii[0], &ignored) == 0 &&
+                 idna_to_ascii(parent, &ascii[1], &ignored) == 0;
+        name = buf_slice(&ascii[0]);
+        parent = buf_slice(&ascii[1]);
+    }
+    within = within && dkim_is_within(name, parent);
+    *below_out = within && name.n != parent.n;
+    for (size_t i = 0; i < 2; i++)
+        buf_finish(&ascii[i]);
+    return within;
+}
+
 static int read_identity(const struct reading *r)
 {
     const struct dkim_tag *i = dkim_tags_find(r->tags, "i");
@@ -222,11 +249,10 @@ static int read_identity(const struct reading *r)
     if (!dkim_is_domain(domain, 2))
         return err_set(r->err, ERR_SYNTAX, "i=%.*s has no domain",
                        SLICE_ARG(slice_sub(i->value, 0, 60)));
-    if (!dkim_is_within(domain, r->to->domain))
+    if (!is_within(domain, r->to->domain, &r->to->identity_below))
         return err_set(r->err, ERR_SYNTAX, "i=%.*s does not lie in d=%.*s",
                        SLICE_ARG(slice_sub(i->value, 0, 60)),
                        SLICE_ARG(slice_sub(r->to->domain, 0, 60)));
-    r->to->identity_below = domain.n != r->to->domain.n;
     return 0;
 }
 

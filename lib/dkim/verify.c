@@ -85,6 +85,12 @@ static void prepare(struct dkim_verifier *v, const struct dkim_field *field)
     }
     kind = dkim_signature_hash(&c->signature);
     c->body = dkim_bodies_want(&v->bodies, c->signature.body_canon, kind, c->signature.limit);
+    if (c->body == DKIM_BODY_NONE) {
+        err_set(&c->reason, ERR_LIMIT,
+                "the signatures want more than %d different hashes of the body", DKIM_BODIES_MAX);
+        dkim_check_decide(c, DKIM_PERMERROR);
+        return;
+    }
     buf_clear(&v->covered);
     dkim_signature_covered(&c->signature, &v->fields, field, &v->scratch, &v->covered);
     if (v->covered.full) {
@@ -108,7 +114,7 @@ int dkim_verifier_begin(struct dkim_verifier *v, struct slice header, struct err
         return err_set(err, ERR_LIMIT, "a header of %zu bytes is too large", header.n);
     if (dkim_fields_read(&v->fields, header, DKIM_HEADER_FIELDS_MAX, err) != 0)
         return -1;
-    for (size_t i = 0; i < v->fields.count; i++) {
+    for (size_t i = 0; i < v->fields.count && v->count <= DKIM_SIGNATURES_MAX; i++) {
         if (slice_eq_nocase(v->fields.list[i].name, SLICE("DKIM-Signature")))
             prepare(v, &v->fields.list[i]);
     }

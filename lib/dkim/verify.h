@@ -15,7 +15,9 @@
 #include "lib/dkim/record.h"
 #include "lib/dnsmsg/record.h"
 
-#define DKIM_SIGNATURES_MAX 50 /* of one message; further ones are DKIM_PERMERROR, unread */
+#define DKIM_SIGNATURES_MAX                                                                        \
+    50 /* of one message; one DKIM_PERMERROR stands for all further ones                           \
+        */
 #define DKIM_HEADER_MAX_BYTES (4u << 20)
 #define DKIM_HEADER_FIELDS_MAX 10000
 #define DKIM_RECORDS_MAX 4    /* TXT records of one name that are tried (RFC 6376 6.1.2) */
@@ -74,7 +76,8 @@ void dkim_verifier_answer(struct dkim_verifier *v, size_t id, const struct dns_a
  */
 enum step dkim_verifier_step(struct dkim_verifier *v);
 
-/* One for each DKIM-Signature field, from the top; valid until the next begin. */
+/* One for each DKIM-Signature field, from the top; valid until the next begin. Where there are more
+ * than DKIM_SIGNATURES_MAX, one more tells so. */
 size_t dkim_verifier_count(const struct dkim_verifier *v);
 const struct dkim_verdict *dkim_verifier_verdict(const struct dkim_verifier *v, size_t i);
 

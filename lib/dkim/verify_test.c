@@ -1,6 +1,8 @@
 /* Each case is a message signed here with one change: of the signature's text before it is signed,
  * of the key record, or of the message on its way. */
 #include "base/test.h"
+#include "lib/dkim/bodies_in.h"
+#include "lib/dkim/fields_in.h"
 #include "lib/dkim/sign.h"
 #include "lib/dkim/verify.h"
 #include "lib/text/base64.h"
@@ -77,6 +79,15 @@ static const struct verify_case {
     {"an identity that only ends alike", TAGS "; i=@ab.example", RECORD, DNS_OK, NULL, NULL,
      DKIM_PERMERROR},
     {"a quoted identity", TAGS "; i=x=40b=2Eexample", RECORD, DNS_OK, NULL, NULL, DKIM_PASS},
+    {"the domain in U-labels, the identity in A-labels",
+     "v=1; a=ed25519-sha256; c=relaxed/relaxed; d=b\xc3\xbc"
+     "cher.example; s=s; h=from; i=j\xc3\xbcrgen@a.xn--bcher-kva.example",
+     RECORD, DNS_OK, NULL, NULL, DKIM_PASS},
+    {"the domain in A-labels, the identity in U-labels",
+     "v=1; a=ed25519-sha256; c=relaxed/relaxed; d=xn--bcher-kva.example; s=s; h=from; "
+     "i=@b\xc3\xbc"
+     "cher.example",
+     "t=s; k=ed25519; p=%s", DNS_OK, NULL, NULL, DKIM_PASS},
     {"another way to get keys", TAGS "; q=http", RECORD, DNS_OK, NULL, NULL, DKIM_PERMERROR},
     {"DNS among the ways", TAGS "; q=http:dns/txt", RECORD, DNS_OK, NULL, NULL, DKIM_PASS},
     {"a tag that ends in b", TAGS "; xb=abc; \r\n\tX_1=;", RECORD, DNS_OK, NULL, NULL, DKIM_PASS},
@@ -163,7 +174,9 @@ static void answer_all(struct dkim_verifier *v, const struct verify_case *c)
     }
     while (dkim_verifier_question(v, &id, &question)) {
         assert_int_equal(question.type, DNS_TXT);
-        assert_true(slice_eq(question.name, SLICE("s._domainkey.b.example")));
+        assert_true(slice_eq(question.name, strstr(c->tags, "cher") != NULL
+                                                ? SLICE("s._domainkey.xn--bcher-kva.example")
+                                                : SLICE("s._domainkey.b.example")));
         assert_int_equal(dkim_verifier_step(v), STEP_WAIT);
         dkim_verifier_answer(v, id, &answer);
     }
@@ -273,7 +286,7 @@ static void run_limits(void **state)
 
     (void)state;
     buf_init(&header, 16u << 20);
-    for (unsigned i = 0; i <= DKIM_SIGNATURES_MAX; i++)
+    for (unsigned i = 0; i < 20 * DKIM_SIGNATURES_MAX; i++)
         buf_append_text(&header, "DKIM-Signature: " TAGS "; bh=YWJj; b=YWJj\r\n");
     assert_int_equal(dkim_verifier_begin(v, buf_slice(&header), &err), 0);
     dkim_verifier_finish(v);
@@ -298,9 +311,71 @@ static void run_limits(void **state)
     dkim_verifier_destroy(&v);
 }
 
+/* Each other l= is a pass of its own over the body, so there are not many. */
+static void run_bodies(void **state)
+{
+    const struct dkim_verify_options options = {.now_unix_s = NOW};
+    struct dkim_verifier *v = dkim_verifier_create(&options);
+    struct dns_answer late = {.status = DNS_TIMEOUT};
+    struct dns_question question;
+    struct buf header;
+    struct err err;
+    size_t id, count[DKIM_PERMERROR + 1] = {0};
+
+    (void)state;
+    buf_init(&header, 1u << 20);
+    for (unsigned i = 0; i < DKIM_SIGNATURES_MAX; i++)
+        buf_printf(&header, "DKIM-Signature: " TAGS "; l=%u; bh=YWJj; b=YWJj\r\n", i % 25);
+    assert_int_equal(dkim_verifier_begin(v, buf_slice(&header), &err), 0);
+    dkim_verifier_body(v, SLICE(BODY));
+    dkim_verifier_finish(v);
+    while (dkim_verifier_question(v, &id, &question))
+        dkim_verifier_answer(v, id, &late);
+    assert_int_equal(dkim_verifier_step(v), STEP_DONE);
+    for (size_t i = 0; i < dkim_verifier_count(v); i++)
+        count[dkim_verifier_verdict(v, i)->result]++;
+    assert_int_equal(count[DKIM_TEMPERROR], 2 * DKIM_BODIES_MAX);
+    assert_int_equal(count[DKIM_PERMERROR], DKIM_SIGNATURES_MAX - 2 * DKIM_BODIES_MAX);
+    buf_finish(&header);
+    dkim_verifier_destroy(&v);
+}
+
+/* Names that share a slot of any fixed hash: the seed is not the sender's to know. */
+static void run_probes(void **state)
+{
+    struct dkim_fields fields = {.seed = 42};
+    struct buf header;
+    struct err err;
+    uint32_t made = 0;
+
+    (void)state;
+    buf_init(&header, 4u << 20);
+    for (uint32_t n = 0; made < 2000; n++) { /* FNV-1a, whose low bits anybody can choose */
+        char name[16];
+        uint32_t hash = 2166136261u;
+
+        snprintf(name, sizeof name, "x%x", n);
+        for (const char *c = name; *c; c++)
+            hash = (hash ^ (unsigned char)*c) * 16777619u;
+        if ((hash & 0xff) != 0)
+            continue;
+        buf_printf(&header, "%s: y\r\n", name);
+        made++;
+    }
+    assert_int_equal(dkim_fields_read(&fields, buf_slice(&header), 10000, &err), 0);
+    assert_in_range(fields.probes, 2000, 3 * 2000);
+    fields.probes = 0;
+    dkim_fields_start(&fields);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_null(dkim_fields_take(&fields, SLICE("none-of-them")));
+    assert_in_range(fields.probes, 1000, 20 * 1000);
+    dkim_fields_finish(&fields);
+    buf_finish(&header);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(cases) + 2];
+    struct CMUnitTest tests[COUNT(cases) + 4];
     struct buf raw, text;
     struct err err;
     int failed;
@@ -319,6 +394,8 @@ int main(void)
             (struct CMUnitTest){cases[i].name, run_case, NULL, NULL, (void *)(uintptr_t)&cases[i]};
     tests[COUNT(cases)] = (struct CMUnitTest)cmocka_unit_test(run_both);
     tests[COUNT(cases) + 1] = (struct CMUnitTest)cmocka_unit_test(run_limits);
+    tests[COUNT(cases) + 2] = (struct CMUnitTest)cmocka_unit_test(run_bodies);
+    tests[COUNT(cases) + 3] = (struct CMUnitTest)cmocka_unit_test(run_probes);
     failed = _cmocka_run_group_tests("verify", tests, COUNT(tests), NULL, NULL);
     crypt_key_destroy(&the_key);
     return failed;

@@ -45,9 +45,12 @@ struct dmarc {
     struct identifier {
         struct slice domain;
         bool is_dkim;
+        bool is_open; /* nobody knows whether it passed */
     } identifiers[DMARC_IDENTIFIERS_MAX];
     size_t identifier_count, identifier_at;
+    bool has_identifiers; /* something passed, though for a name that can never be aligned */
     struct walk author;
+    struct slice open;          /* an aligned identifier that is open */
     bool author_exists, unsure; /* a DNS failure stands in the way of a verdict */
     struct dmarc_outcome outcome;
 };
@@ -278,9 +281,6 @@ static bool is_aligned(struct dmarc *d, const struct identifier *x, bool *aligne
     *aligned_out = slice_eq(x->domain, o->author_domain);
     if (*aligned_out || strict)
         return true;
-    /* Names of different top-level domains cannot share an organization. */
-    if (!slice_eq(dns_name_tail(x->domain, 1), dns_name_tail(o->author_domain, 1)))
-        return true;
     if (!walk(d, x->domain, &w))
         return false;
     if (w.failed || d->author.failed)
@@ -299,10 +299,16 @@ static enum step judge(struct dmarc *d)
                       arena_printf(d->arena, "%s passed for %.*s, which is aligned with %.*s",
                                    o->dkim_aligned ? "DKIM" : "SPF", SLICE_ARG(o->aligned),
                                    SLICE_ARG(o->author_domain)));
+    if (d->open.n > 0)
+        return finish(d, DMARC_TEMPERROR,
+                      arena_printf(d->arena,
+                                   "no answer from DNS about SPF or DKIM of %.*s, which could have "
+                                   "made it pass: try again later",
+                                   SLICE_ARG(d->open)));
     if (d->unsure)
         return finish(d, DMARC_TEMPERROR,
                       SLICE("no answer from DNS about the alignment: try again later"));
-    if (d->identifier_count == 0)
+    if (!d->has_identifiers)
         return finish(d, DMARC_FAIL, SLICE("neither SPF nor DKIM passed for any domain"));
     return finish(d, DMARC_FAIL,
                   arena_printf(d->arena,
@@ -322,6 +328,10 @@ static enum step run_identifiers(struct dmarc *d)
             return STEP_WAIT;
         if (!aligned)
             continue;
+        if (x->is_open) {
+            d->open = x->domain;
+            continue;
+        }
         if (o->aligned.n == 0)
             o->aligned = x->domain;
         if (x->is_dkim)
@@ -356,27 +366,57 @@ static struct slice lowered_name(struct dmarc *d, struct slice name)
     return (struct slice){copy, copy ? name.n : 0};
 }
 
-static void add_identifiers(struct dmarc *d, const struct slice *domains, size_t count,
-                            bool is_dkim)
+/* Names of different top-level domains cannot share an organization. */
+static bool may_align(const struct dmarc *d, struct slice domain)
 {
-    for (size_t i = 0; i < count && d->identifier_count < DMARC_IDENTIFIERS_MAX; i++)
-        if (dns_name_is_valid(domains[i]))
-            d->identifiers[d->identifier_count++] =
-                (struct identifier){lowered_name(d, domains[i]), is_dkim};
+    return dns_name_equal(dns_name_tail(dns_name_trim(domain), 1),
+                          dns_name_tail(d->outcome.author_domain, 1));
+}
+
+static bool is_known(const struct dmarc *d, struct slice domain, bool is_dkim)
+{
+    for (size_t i = 0; i < d->identifier_count; i++)
+        if (d->identifiers[i].is_dkim == is_dkim &&
+            dns_name_equal(d->identifiers[i].domain, domain))
+            return true;
+    return false;
+}
+
+/* Each once, and only those that can matter, so that the ceiling is for what costs DNS. */
+static void add_identifiers(struct dmarc *d, const struct slice *domains, size_t count,
+                            struct identifier kind)
+{
+    for (size_t i = 0; i < count && d->identifier_count < DMARC_IDENTIFIERS_MAX; i++) {
+        if (!dns_name_is_valid(domains[i]))
+            continue;
+        d->has_identifiers = d->has_identifiers || !kind.is_open;
+        if (!may_align(d, domains[i]) || is_known(d, domains[i], kind.is_dkim))
+            continue;
+        kind.domain = lowered_name(d, domains[i]);
+        d->identifiers[d->identifier_count++] = kind;
+    }
 }
 
 enum step dmarc_start(struct dmarc *d, const struct dmarc_request *request)
 {
     arena_reset(d->arena);
     d->count = d->identifier_count = d->identifier_at = 0;
-    d->asking_place = d->unsure = false;
+    d->open = (struct slice){0};
+    d->asking_place = d->unsure = d->has_identifiers = false;
     d->outcome = (struct dmarc_outcome){.result = DMARC_NONE, .policy_tag = "p"};
     if (!dns_name_is_valid(request->author_domain) ||
         slice_find(request->author_domain, '[') != SLICE_NONE)
-        return finish(d, DMARC_PERMERROR, SLICE("the author's address has no domain name"));
+        return finish(d, DMARC_PERMERROR,
+                      request->no_author ? slice_of(request->no_author)
+                                         : SLICE("the author's address has no domain name"));
     d->outcome.author_domain = lowered_name(d, request->author_domain);
-    add_identifiers(d, request->spf, request->spf_count < 2 ? request->spf_count : 2, false);
-    add_identifiers(d, request->dkim, request->dkim_count, true);
+    add_identifiers(d, request->spf, request->spf_count < 2 ? request->spf_count : 2,
+                    (struct identifier){.is_dkim = false});
+    add_identifiers(d, request->dkim, request->dkim_count, (struct identifier){.is_dkim = true});
+    add_identifiers(d, request->spf_open, request->spf_open_count,
+                    (struct identifier){.is_open = true});
+    add_identifiers(d, request->dkim_open, request->dkim_open_count,
+                    (struct identifier){.is_dkim = true, .is_open = true});
     d->state = AUTHOR;
     return run(d);
 }

@@ -12,17 +12,23 @@
 #include "lib/dmarc/record.h"
 #include "lib/dnsmsg/record.h"
 
-#define DMARC_IDENTIFIERS_MAX 20 /* those beyond are not looked at */
+#define DMARC_IDENTIFIERS_MAX                                                                      \
+    20 /* different ones below the author's top level; no more are tried */
 
 enum dmarc_result { DMARC_NONE, DMARC_PASS, DMARC_FAIL, DMARC_TEMPERROR, DMARC_PERMERROR };
 const char *dmarc_result_text(enum dmarc_result r);
 
 struct dmarc_request {
     struct slice author_domain; /* of the From field, as A-labels */
-    const struct slice *dkim;   /* d= of the signatures that passed */
+    const struct slice *dkim;   /* d= of the signatures that passed, as A-labels */
     size_t dkim_count;
     const struct slice *spf; /* the domain that SPF passed for; usually one, or none */
     size_t spf_count;
+    /* Names whose SPF or DKIM is open, because DNS did not answer. They may yet make the message
+     * pass, so that it does not fail (RFC 9989 5.3.6). */
+    const struct slice *dkim_open, *spf_open;
+    size_t dkim_open_count, spf_open_count;
+    const char *no_author; /* a sentence: why author_domain is empty; may be NULL */
 };
 
 struct dmarc_outcome {

@@ -15,7 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dns_zone *z = dns_zone_create((struct slice){(const char *)data, size}, &e);
     struct dmarc *d = dmarc_create();
     struct slice dkim = SLICE("x.a.b"), spf = SLICE("y.a.b");
-    struct dmarc_request request = {SLICE_INIT("m.a.b"), &dkim, 1, &spf, 1};
+    struct dmarc_request request = {.author_domain = SLICE("m.a.b"),
+                                    .dkim = &dkim,
+                                    .dkim_count = 1,
+                                    .spf = &spf,
+                                    .spf_count = 1,
+                                    .dkim_open = &spf,
+                                    .dkim_open_count = size % 2};
     unsigned questions = 0;
 
     if (z) {

@@ -74,8 +74,11 @@ static void run_case(void **state)
     struct dmarc *d = dmarc_create();
     struct slice dkim = slice_of(c->dkim), spf = slice_of(c->spf);
     const struct slice *names;
-    struct dmarc_request request = {slice_of(c->author), &dkim, c->dkim != NULL, &spf,
-                                    c->spf != NULL};
+    struct dmarc_request request = {.author_domain = slice_of(c->author),
+                                    .dkim = &dkim,
+                                    .dkim_count = c->dkim != NULL,
+                                    .spf = &spf,
+                                    .spf_count = c->spf != NULL};
 
     if (!z)
         fail_msg("%s", e.text);
@@ -131,10 +134,90 @@ static void run_record(void **state)
     assert_int_equal(uris, c->uris);
 }
 
+/* Signatures that cannot matter, or are there twice, do not push out the one that does. */
+static void the_last_signature_counts(void **state)
+{
+    char names[100][32];
+    struct slice domains[COUNT(names) + 1];
+    struct dmarc_request request = {.author_domain = SLICE("example.com"), .dkim = domains};
+    struct dmarc *d = dmarc_create();
+    struct dns_zone *z;
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(names[i], sizeof names[i], i % 2 ? "list%zu.example.net" : "other.com", i);
+        domains[request.dkim_count++] = slice_of(names[i]);
+    }
+    domains[request.dkim_count++] = SLICE("mail.example.com");
+    z = dns_zone_create(SLICE("_dmarc.example.com. TXT \"v=DMARC1; p=reject\""), &e);
+    assert_non_null(z);
+    for (enum step step = dmarc_start(d, &request); step != STEP_DONE;) {
+        struct dns_answer a;
+
+        dns_zone_answer(z, dmarc_question(d), &a);
+        step = dmarc_answer(d, &a);
+    }
+    assert_int_equal(dmarc_outcome(d)->result, DMARC_PASS);
+    dmarc_destroy(&d);
+    dns_zone_destroy(&z);
+}
+
+/* What DNS did not answer may have passed: neither pass nor fail, where it could matter. */
+static const struct open_case {
+    const char *name, *record, *passed, *dkim_open, *spf_open;
+    enum dmarc_result result;
+} opens[] = {
+    {"the author's own signature is open", "p=reject", NULL, "example.com", NULL, DMARC_TEMPERROR},
+    {"SPF of a subdomain is open", "p=reject", NULL, NULL, "m.example.com", DMARC_TEMPERROR},
+    {"the same, where alignment is strict", "p=reject; aspf=s", NULL, NULL, "m.example.com",
+     DMARC_FAIL},
+    {"strict for SPF leaves DKIM open", "p=reject; aspf=s", NULL, "m.example.com", NULL,
+     DMARC_TEMPERROR},
+    {"a stranger's signature is open", "p=reject", NULL, "example.net", "other.com", DMARC_FAIL},
+    {"another one passed", "p=reject", "example.com", "example.com", "m.example.com", DMARC_PASS},
+};
+
+static void run_open(void **state)
+{
+    const struct open_case *c = *state;
+    struct slice passed = slice_of(c->passed), dkim = slice_of(c->dkim_open),
+                 spf = slice_of(c->spf_open);
+    struct dmarc_request request = {.author_domain = SLICE("example.com"),
+                                    .dkim = &passed,
+                                    .dkim_count = c->passed != NULL,
+                                    .dkim_open = &dkim,
+                                    .dkim_open_count = c->dkim_open != NULL,
+                                    .spf_open = &spf,
+                                    .spf_open_count = c->spf_open != NULL};
+    struct dmarc *d = dmarc_create();
+    struct dns_zone *z;
+    struct err e;
+    char zone[100];
+
+    snprintf(zone, sizeof zone, "_dmarc.example.com. TXT \"v=DMARC1; %s\"", c->record);
+    z = dns_zone_create(slice_of(zone), &e);
+    assert_non_null(z);
+    for (enum step step = dmarc_start(d, &request); step != STEP_DONE;) {
+        struct dns_answer a;
+
+        dns_zone_answer(z, dmarc_question(d), &a);
+        step = dmarc_answer(d, &a);
+    }
+    assert_string_equal(dmarc_result_text(dmarc_outcome(d)->result), dmarc_result_text(c->result));
+    dmarc_destroy(&d);
+    dns_zone_destroy(&z);
+}
+
 int main(void)
 {
-    static struct CMUnitTest tests[COUNT(cases) + COUNT(records)];
-    size_t n = 0;
+    static struct CMUnitTest tests[COUNT(cases) + COUNT(records) + COUNT(opens) + 1] = {
+        cmocka_unit_test(the_last_signature_counts)};
+    size_t n = 1;
+
+    for (size_t i = 0; i < COUNT(opens); i++)
+        tests[n++] =
+            (struct CMUnitTest){opens[i].name, run_open, NULL, NULL, (void *)(uintptr_t)&opens[i]};
 
     for (size_t i = 0; i < COUNT(cases); i++)
         tests[n++] =

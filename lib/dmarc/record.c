@@ -168,7 +168,7 @@ static struct slice without_size(struct slice uri)
 
     if (mark == SLICE_NONE || mark + 1 >= end)
         return uri;
-    if (end - mark > 2 && strchr("kmgt", ascii_lower(uri.p[end - 1])))
+    if (end - mark > 2 && uri.p[end - 1] && strchr("kmgt", ascii_lower(uri.p[end - 1])))
         end--;
     for (size_t i = mark + 1; i < end; i++)
         if (!ascii_is_digit(uri.p[i]))

@@ -4,13 +4,17 @@
 
 #include "base/arena.h"
 #include "base/ascii.h"
+#include "base/utf8.h"
 #include "lib/dnsmsg/name.h"
 #include "lib/spf/macro.h"
+#include "lib/text/idna.h"
+#include "lib/text/quoted_string.h"
 
 #define MEMORY_MAX ((size_t)8 << 20) /* of one evaluation */
 #define FRAMES_MAX (SPF_LOOKUPS_MAX + 2)
 #define EXPANDED_MAX 65536
 #define EXPLANATION_MAX 2048
+#define RECEIVED_VALUE_MAX 512 /* octets of a value; a line has 998 at most */
 
 enum state {
     RECORD,      /* waits for the TXT records of a domain */
@@ -52,11 +56,12 @@ struct spf {
     size_t name_count, name_at;
     struct slice validated[SPF_NAMES_MAX]; /* names of the client that lead back to it */
     size_t validated_count;
-    bool ptr_known;
-    enum state after_ptr; /* TARGET or EXPLAIN or EXPLAIN_END */
+    bool ptr_known, ptr_is_void; /* the client has no names at all */
+    enum state after_ptr;        /* TARGET or EXPLAIN or EXPLAIN_END */
     struct slice explanation;
 
     struct spf_visit *visits, **last_visit;
+    struct spf_visit *newest[FRAMES_MAX]; /* term looked at, by depth */
     struct spf_outcome outcome;
 };
 
@@ -111,18 +116,15 @@ static void visit(struct spf *s, bool is_record, struct slice term)
         .depth = s->depth, .domain = top(s)->domain, .term = term, .is_record = is_record};
     *s->last_visit = v;
     s->last_visit = &v->next;
+    if (!is_record)
+        s->newest[s->depth] = v;
 }
 
-/* Says what came of the newest visit that has no note yet and stands at this depth. */
+/* Says what came of the newest term at this depth, if that is not said yet. */
 static void remark(struct spf *s, const char *text)
 {
-    struct spf_visit *newest = NULL;
+    struct spf_visit *newest = s->newest[s->depth];
 
-    if (!s->trace)
-        return;
-    for (struct spf_visit *v = s->visits; v; v = v->next)
-        if (v->depth == s->depth && !v->is_record)
-            newest = v;
     if (newest && newest->note.n == 0)
         newest->note = slice_of(text);
 }
@@ -192,7 +194,8 @@ static enum step no_record(struct spf *s, const char *why)
 static enum step begin_record(struct spf *s, struct slice domain)
 {
     top(s)->domain = domain;
-    if (!dns_name_is_valid(domain) || dns_name_labels(domain) < 2 || domain.p[0] == '[')
+    if (!dns_name_is_valid(domain) || dns_name_labels(domain) < 2 || domain.p[0] == '[' ||
+        !utf8_is_ascii(domain))
         return no_record(s, "is not a domain name that can have a record");
     return ask(s, domain, DNS_TXT, RECORD);
 }
@@ -331,11 +334,19 @@ static void choose_validated(struct spf *s)
     }
 }
 
+static bool answer_is_void(const struct dns_answer *a)
+{
+    return a->status == DNS_NXDOMAIN || a->status == DNS_NODATA;
+}
+
+static bool count_void(struct spf *s)
+{
+    return ++s->outcome.void_lookups <= SPF_VOIDS_MAX;
+}
+
 static bool void_lookup(struct spf *s)
 {
-    if (s->answer->status != DNS_NXDOMAIN && s->answer->status != DNS_NODATA)
-        return true;
-    return ++s->outcome.void_lookups <= SPF_VOIDS_MAX;
+    return !answer_is_void(s->answer) || count_void(s);
 }
 
 static enum step too_many_voids(struct spf *s)
@@ -356,12 +367,8 @@ static enum step next_ptr_name(struct spf *s)
 
 static enum step run_ptr(struct spf *s)
 {
-    /* Only the mechanism is a term that counts; the macro is not (RFC 7208 4.6.4). */
-    bool counts = s->after_ptr == TARGET && top(s)->term.kind == SPF_PTR;
-
     s->name_count = s->name_at = 0;
-    if (counts && !void_lookup(s))
-        return too_many_voids(s);
+    s->ptr_is_void = answer_is_void(s->answer);
     for (size_t i = 0; i < s->answer->count && s->name_count < SPF_NAMES_MAX; i++) {
         struct slice name = arena_copy(s->arena, s->answer->records[i].name);
 
@@ -389,6 +396,9 @@ static enum step run_ptr_address(struct spf *s)
 
 static enum step match_ptr(struct spf *s)
 {
+    /* Each ptr counts, though DNS is asked once; %{p} is no term (RFC 7208 4.6.4). */
+    if (s->ptr_is_void && !count_void(s))
+        return too_many_voids(s);
     for (size_t i = 0; i < s->validated_count; i++)
         if (dns_name_is_within(s->validated[i], s->target))
             return match(s);
@@ -433,6 +443,10 @@ static enum step run_target(struct spf *s)
 
     if (!s->ptr_known && (t->kind == SPF_PTR || spf_macro_needs_ptr(t->domain)))
         return ask_ptr(s, TARGET);
+    /* RFC 8616 4: a local part in UTF-8 is no label, so nothing matches. */
+    if (t->kind != SPF_REDIRECT && !utf8_is_ascii(s->values.local) &&
+        spf_macro_needs_local(t->domain))
+        return no_match(s, "the sender's local part is not ASCII: no match (RFC 8616 4)");
     bool is_name = expand_target(s, t->domain);
     if (t->kind == SPF_INCLUDE || t->kind == SPF_REDIRECT)
         return enter_record(s);
@@ -588,18 +602,37 @@ static enum step run(struct spf *s, enum step step)
     return step;
 }
 
+/* Labels in UTF-8 become A-labels (RFC 8616 4); a name that IDNA refuses stays as it is. */
+static struct slice to_ascii(struct spf *s, struct slice name)
+{
+    struct err ignored;
+
+    if (utf8_is_ascii(name))
+        return name;
+    buf_clear(&s->expanded);
+    if (idna_to_ascii(name, &s->expanded, &ignored))
+        return name;
+    return arena_copy(s->arena, buf_slice(&s->expanded));
+}
+
+/* What is too long to be a name is cut, so that it still is. */
+static struct slice keep_identity(struct spf *s, struct slice text)
+{
+    return arena_copy(s->arena, slice_sub(text, 0, SPF_IDENTITY_MAX + 1));
+}
+
 enum step spf_start(struct spf *s, const struct spf_request *request)
 {
     struct spf_macro_values *v = &s->values;
     bool is_helo = request->mail_from.n == 0;
 
     arena_reset(s->arena);
-    struct slice helo = dns_name_trim(arena_copy(s->arena, request->helo));
-    struct slice from = arena_copy(s->arena, request->mail_from);
+    struct slice helo = to_ascii(s, dns_name_trim(keep_identity(s, request->helo)));
+    struct slice from = keep_identity(s, request->mail_from);
     size_t at = slice_find_last(from, '@');
     *v = (struct spf_macro_values){.client = ip_address_unmap(request->client),
                                    .helo = helo,
-                                   .receiver = arena_copy(s->arena, request->receiver),
+                                   .receiver = keep_identity(s, request->receiver),
                                    .unix_s = request->unix_s};
     if (is_helo) {
         v->sender_domain = helo;
@@ -609,18 +642,22 @@ enum step spf_start(struct spf *s, const struct spf_request *request)
         v->local = slice_sub(from, 0, at);
         v->sender_domain = slice_from(from, at + 1);
     }
+    v->sender_domain = to_ascii(s, v->sender_domain);
     if (v->local.n == 0) /* RFC 7208 4.3 */
         v->local = SLICE("postmaster");
     s->depth = 0;
     s->frames[0] = (struct frame){0};
     s->trace = request->trace;
     s->validated_count = 0;
-    s->ptr_known = false;
+    s->ptr_known = s->ptr_is_void = false;
     s->explanation = (struct slice){0};
     s->visits = NULL;
     s->last_visit = &s->visits;
+    memset(s->newest, 0, sizeof s->newest);
     s->outcome = (struct spf_outcome){.identity = is_helo ? "helo" : "mailfrom",
                                       .domain = dns_name_trim(v->sender_domain)};
+    if (from.n > SPF_IDENTITY_MAX || helo.n > SPF_IDENTITY_MAX)
+        return fail_with(s, SPF_NONE, SLICE("the sender or the HELO name is too long to be one"));
     return run(s, begin_record(s, s->outcome.domain));
 }
 
@@ -651,20 +688,18 @@ const struct spf_visit *spf_visits(const struct spf *s)
 /* A value of Received-SPF: a dot-atom, or else a quoted string. */
 static void append_value(struct buf *out, struct slice value)
 {
-    bool plain = value.n > 0;
+    bool plain = value.n > 0 && value.n <= RECEIVED_VALUE_MAX && value.p[0] != '.' &&
+                 value.p[value.n - 1] != '.';
 
-    for (size_t i = 0; i < value.n; i++)
-        plain = plain && (ascii_is_alnum(value.p[i]) || value.p[i] == '-' || value.p[i] == '_' ||
-                          value.p[i] == '.');
-    if (!plain)
-        buf_append_char(out, '"');
-    for (size_t i = 0; i < value.n; i++) {
-        if (!plain && (value.p[i] == '"' || value.p[i] == '\\'))
-            buf_append_char(out, '\\');
-        buf_append_char(out, ascii_is_control(value.p[i]) ? '?' : value.p[i]);
+    for (size_t i = 0; i < value.n && plain; i++) {
+        char c = value.p[i];
+
+        plain = ascii_is_alnum(c) || c == '-' || c == '_' || (c == '.' && value.p[i + 1] != '.');
     }
-    if (!plain)
-        buf_append_char(out, '"');
+    if (plain)
+        buf_append(out, value);
+    else
+        quoted_string_append(value, RECEIVED_VALUE_MAX, out);
 }
 
 static void append_pair(struct buf *out, const char *key, struct slice value)

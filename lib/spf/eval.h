@@ -14,22 +14,23 @@
 #include "lib/dnsmsg/record.h"
 #include "lib/spf/record.h"
 
-#define SPF_LOOKUPS_MAX 10 /* terms that ask DNS */
-#define SPF_VOIDS_MAX 2    /* answers without records */
-#define SPF_NAMES_MAX 10   /* hosts of one mx, names of one PTR */
+#define SPF_LOOKUPS_MAX 10    /* terms that ask DNS */
+#define SPF_VOIDS_MAX 2       /* answers without records */
+#define SPF_NAMES_MAX 10      /* hosts of one mx, names of one PTR */
+#define SPF_IDENTITY_MAX 1024 /* octets of a sender or HELO name; what is longer is "none" */
 
 struct spf_request {
     struct ip_address client; /* IPv4-mapped addresses are taken as IPv4 */
-    struct slice helo;
-    struct slice mail_from; /* without brackets; empty: the null sender, postmaster@helo */
-    struct slice receiver;  /* our own name, for %{r}; may be empty */
-    int64_t unix_s;         /* for %{t} */
-    bool trace;             /* keep every term that was looked at, see spf_visits() */
+    struct slice helo;        /* domains may be U-labels; A-labels are looked up (RFC 8616 4) */
+    struct slice mail_from;   /* without brackets; empty: the null sender, postmaster@helo */
+    struct slice receiver;    /* our own name, for %{r}; may be empty */
+    int64_t unix_s;           /* for %{t} */
+    bool trace;               /* keep every term that was looked at, see spf_visits() */
 };
 
 struct spf_outcome {
     enum spf_result result;
-    struct slice domain;      /* whose record was checked */
+    struct slice domain;      /* whose record was checked, in A-labels */
     const char *identity;     /* "mailfrom" or "helo" */
     struct slice mechanism;   /* the term that decided, as in the record; "default" for none; empty
                                  where the record was not evaluated */
@@ -66,7 +67,7 @@ MUST_USE enum step spf_answer(struct spf *s, const struct dns_answer *answer);
 const struct spf_outcome *spf_outcome(const struct spf *s);
 const struct spf_visit *spf_visits(const struct spf *s);
 
-/* Appends a Received-SPF field (RFC 7208 9.1), folded, with its CR LF. */
+/* Appends a Received-SPF field (RFC 7208 9.1), folded, with its CR LF. Long values are cut. */
 void spf_received_field(const struct spf_outcome *o, const struct spf_request *request,
                         struct buf *out);
 

@@ -2,6 +2,7 @@
 
 #include "base/test.h"
 #include "lib/dnsmsg/zone.h"
+#include "lib/spf/macro.h"
 
 /* The names of one played world; a case may ask any of them. */
 static const char world[] =
@@ -37,7 +38,11 @@ static const char world[] =
     "moved TXT \"v=spf1 redirect=explained.example.com\"\n"
     "outer TXT \"v=spf1 include:explained.example.com -all\"\n"
     "ten TXT \"v=spf1 a a a a a a a a a a ip4:192.0.2.77 a -all\"\n"
-    "ten A 198.51.100.1\n";
+    "ten A 198.51.100.1\n"
+    "xn--bcher-kva TXT \"v=spf1 exists:%{d}.in.example.com -all\"\n"
+    "xn--bcher-kva.example.com.in A 127.0.0.2\n"
+    "ptrs TXT \"v=spf1 ptr:a.example.com ptr:b.example.com ptr:c.example.com -all\"\n"
+    "utf8 TXT \"v=spf1 exists:%{l}.in.example.com include:%{s} ip4:192.0.2.7 -all\"\n";
 
 static const struct spf_case {
     const char *name, *ip, *helo, *from;
@@ -92,6 +97,19 @@ static const struct spf_case {
     {"an address literal", "192.0.2.7", "[192.0.2.7]", "", SPF_NONE, "", "", 0, 0},
     {"ten lookups are allowed", "192.0.2.77", "h", "u@ten.example.com", SPF_PASS, "ip4:192.0.2.77",
      "", 10, 0},
+    {"a sender in U-labels is looked up in A-labels", "192.0.2.7", "h",
+     "u@b\xc3\xbc"
+     "cher.example.com",
+     SPF_PASS, "exists:%{d}.in.example.com", "", 1, 0},
+    {"a HELO name in U-labels", "192.0.2.7",
+     "b\xc3\xbc"
+     "cher.example.com",
+     "", SPF_PASS, "exists:%{d}.in.example.com", "", 1, 0},
+    {"a sender that is no UTF-8", "192.0.2.7", "h", "u@b\xfc.example.com", SPF_NONE, "", "", 0, 0},
+    {"a local part in UTF-8 matches nothing", "192.0.2.7", "h", "j\xc3\xbcrgen@utf8.example.com",
+     SPF_PASS, "ip4:192.0.2.7", "", 2, 0},
+    {"every ptr of a client without a name is void", "198.51.100.77", "h", "u@ptrs.example.com",
+     SPF_PERMERROR, "ptr:c.example.com", "", 3, 3},
     {"eleven are not", "10.0.0.1", "h", "u@ten.example.com", SPF_PERMERROR, "a", "", 11, 0},
 };
 
@@ -131,6 +149,136 @@ static void run_case(void **state)
     assert_int_equal(o->void_lookups, c->voids);
     spf_destroy(&s);
     dns_zone_destroy(&z);
+}
+
+/* A record with more terms than any other, traced: each is noted, in time. */
+static void a_huge_record_is_traced(void **state)
+{
+    struct spf *s = spf_create();
+    struct spf_request request = {.helo = SLICE("h"),
+                                  .mail_from = SLICE("u@huge.example.com"),
+                                  .client = {IP_V4, {192, 0, 2, 1}},
+                                  .trace = true};
+    struct buf text;
+    size_t terms = 0;
+    (void)state;
+
+    buf_init(&text, 65536);
+    buf_append_text(&text, "v=spf1");
+    for (; text.n < 65000; terms++)
+        buf_append_text(&text, " ip6:::1");
+    struct dns_record record = {.type = DNS_TXT, .text = buf_slice(&text)};
+    struct dns_answer a = {.status = DNS_OK, .records = &record, .count = 1};
+    assert_int_equal(spf_start(s, &request), STEP_WAIT);
+    assert_int_equal(spf_answer(s, &a), STEP_DONE);
+    assert_int_equal(spf_outcome(s)->result, SPF_NEUTRAL);
+    for (const struct spf_visit *v = spf_visits(s); v; v = v->next)
+        if (!v->is_record) {
+            assert_slice(v->note, "no match");
+            terms--;
+        }
+    assert_int_equal(terms, 0);
+    buf_finish(&text);
+    spf_destroy(&s);
+}
+
+static void a_sender_that_is_too_long_is_none(void **state)
+{
+    struct spf *s = spf_create();
+    char text[SPF_IDENTITY_MAX + 100];
+    struct spf_request request = {.client = {IP_V4, {192, 0, 2, 1}}};
+    (void)state;
+
+    memset(text, 'a', sizeof text);
+    memcpy(text + SPF_IDENTITY_MAX - 12, "@example.com.evil.example", 25);
+    request.mail_from = (struct slice){text, SPF_IDENTITY_MAX + 13};
+    assert_int_equal(spf_start(s, &request), STEP_DONE);
+    assert_int_equal(spf_outcome(s)->result, SPF_NONE);
+    spf_destroy(&s);
+}
+
+/* Macros by themselves, with values that no zone file holds well. */
+static void macros_keep_their_parts(void **state)
+{
+    char local[900];
+    struct spf_macro_values v = {.local = {local, sizeof local}};
+    struct buf out;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof local; i++)
+        local[i] = i % 2 ? '-' : (char)('a' + i / 2 % 26);
+    buf_init(&out, 4096);
+    spf_macro_expand(SLICE("%{l2r-}"), &v, &out);
+    assert_slice(buf_slice(&out), "b.a"); /* the first parts, whatever their number */
+    buf_clear(&out);
+    local[899] = 'z';
+    spf_macro_expand(SLICE("%{l2-}"), &v, &out);
+    assert_slice(buf_slice(&out), "g.hz");
+    buf_clear(&out);
+    v.local = SLICE("a-b+c--d");
+    spf_macro_expand(SLICE("%{l+-}/%{lr-+}/%{L3-}/%{l99r-}"), &v, &out);
+    assert_slice(buf_slice(&out), "a.b.c..d/d..c.b.a/b%2Bc..d/d..b+c.a");
+    buf_finish(&out);
+}
+
+static void a_nul_in_a_modifiers_name_is_an_error(void **state)
+{
+    struct spf_record r;
+    struct err e;
+    (void)state;
+
+    assert_int_equal(spf_record_parse(SLICE("v=spf1 a\0b=c -all"), &r, &e), -1);
+}
+
+/* Received-SPF holds what strangers wrote; it must say that and nothing else (RFC 7208 9.1). */
+static const struct received_case {
+    const char *name, *from, *want;
+} received[] = {
+    {"an address", "u@example.com",
+     "Received-SPF: none client-ip=192.0.2.1;\r\n    envelope-from=\"u@example.com\";\r\n"
+     "    identity=mailfrom\r\n"},
+    {"no dot-atom", "a..b",
+     "Received-SPF: none client-ip=192.0.2.1;\r\n    envelope-from=\"a..b\";\r\n"
+     "    identity=mailfrom\r\n"},
+    {"a dot at the end", "a.",
+     "Received-SPF: none client-ip=192.0.2.1;\r\n    envelope-from=\"a.\";\r\n"
+     "    identity=mailfrom\r\n"},
+    {"a field of their own", "a\r\nX-Spam: no",
+     "Received-SPF: none client-ip=192.0.2.1;\r\n    envelope-from=\"a??X-Spam: no\";\r\n"
+     "    identity=mailfrom\r\n"},
+    {"an end of the quotes", "\"\\\";receiver=x",
+     "Received-SPF: none client-ip=192.0.2.1;\r\n"
+     "    envelope-from=\"\\\"\\\\\\\";receiver=x\";\r\n    identity=mailfrom\r\n"},
+};
+
+static void run_received(void **state)
+{
+    const struct received_case *c = *state;
+    struct spf_request request = {.mail_from = slice_of(c->from),
+                                  .client = {IP_V4, {192, 0, 2, 1}}};
+    struct spf_outcome o = {.result = SPF_NONE, .identity = "mailfrom"};
+    struct buf out;
+
+    buf_init(&out, 4096);
+    spf_received_field(&o, &request, &out);
+    assert_slice(buf_slice(&out), c->want);
+    buf_finish(&out);
+}
+
+static void received_lines_are_short(void **state)
+{
+    char term[4000];
+    struct spf_request request = {.client = {IP_V4, {192, 0, 2, 1}}};
+    struct spf_outcome o = {.identity = "helo", .mechanism = {term, sizeof term}};
+    struct buf out;
+    (void)state;
+
+    memset(term, 'a', sizeof term);
+    buf_init(&out, 65536);
+    spf_received_field(&o, &request, &out);
+    for (struct slice rest = buf_slice(&out); rest.n > 0;)
+        assert_true(slice_line(&rest).n <= 998); /* RFC 5322 2.1.1 */
+    buf_finish(&out);
 }
 
 /* The grammar, one record a case. */
@@ -183,8 +331,22 @@ static void run_record(void **state)
 
 int main(void)
 {
-    static struct CMUnitTest tests[COUNT(cases) + COUNT(records)];
+    static const struct CMUnitTest singles[] = {
+        cmocka_unit_test(a_huge_record_is_traced),
+        cmocka_unit_test(a_sender_that_is_too_long_is_none),
+        cmocka_unit_test(macros_keep_their_parts),
+        cmocka_unit_test(a_nul_in_a_modifiers_name_is_an_error),
+        cmocka_unit_test(received_lines_are_short),
+    };
+    static struct CMUnitTest
+        tests[COUNT(cases) + COUNT(records) + COUNT(received) + COUNT(singles)];
     size_t n = 0;
+
+    for (size_t i = 0; i < COUNT(singles); i++)
+        tests[n++] = singles[i];
+    for (size_t i = 0; i < COUNT(received); i++)
+        tests[n++] = (struct CMUnitTest){received[i].name, run_received, NULL, NULL,
+                                         (void *)(uintptr_t)&received[i]};
 
     for (size_t i = 0; i < COUNT(cases); i++)
         tests[n++] =

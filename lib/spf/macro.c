@@ -4,7 +4,6 @@
 #include "lib/dnsmsg/name.h"
 
 #define DELIMITERS ".-+,/_="
-#define LABELS_MAX 255 /* parts that a reversal keeps; more cannot fit a name anyway */
 
 /* One "%{...}": letter, transformers, delimiters. */
 struct macro {
@@ -186,25 +185,34 @@ static bool is_delimiter(const struct macro *m, char c)
     return memchr(m->delimiters.p, c, m->delimiters.n) != NULL;
 }
 
+/* Cuts the part before the first delimiter off `*rest`, or the one behind the last delimiter. */
+static struct slice take_part(const struct macro *m, bool last, struct slice *rest)
+{
+    struct slice part = *rest;
+    size_t n = 0;
+
+    while (n < rest->n && !is_delimiter(m, last ? rest->p[rest->n - 1 - n] : rest->p[n]))
+        n++;
+    part = last ? slice_from(part, part.n - n) : slice_sub(part, 0, n);
+    size_t used = n < rest->n ? n + 1 : n;
+    *rest = last ? slice_sub(*rest, 0, rest->n - used) : slice_from(*rest, used);
+    return part;
+}
+
 /* Splits, reverses, keeps the right-hand parts, joins with dots (RFC 7208 7.3). */
 static void transform(struct slice value, const struct macro *m, struct buf *out)
 {
-    struct slice parts[LABELS_MAX];
-    size_t count = 0, start = 0;
+    size_t count = 1;
 
-    for (size_t i = 0; i <= value.n; i++)
-        if (i == value.n || is_delimiter(m, value.p[i])) {
-            if (count == LABELS_MAX) { /* the leftmost ones cannot matter any more */
-                memmove(parts, parts + 1, (LABELS_MAX - 1) * sizeof *parts);
-                count--;
-            }
-            parts[count++] = slice_sub(value, start, i - start);
-            start = i + 1;
-        }
+    for (size_t i = 0; i < value.n; i++)
+        count += is_delimiter(m, value.p[i]);
     size_t keep = m->keep > 0 && m->keep < count ? m->keep : count;
-    for (size_t i = count - keep; i < count; i++) {
-        /* Reversed, the right-hand parts are the first ones of the value. */
-        append_part(parts[m->reverse ? count - 1 - i : i], ascii_is_upper(m->letter), out);
+    for (size_t i = 0; i < count; i++) {
+        struct slice part = take_part(m, m->reverse, &value);
+
+        if (i < count - keep)
+            continue;
+        append_part(part, ascii_is_upper(m->letter), out);
         if (i + 1 < count)
             buf_append_char(out, '.');
     }
@@ -229,6 +237,16 @@ static void expand_one(const struct macro *m, const struct spf_macro_values *v, 
     buf_finish(&value);
     if (out->full)
         out->n = start;
+}
+
+bool spf_macro_needs_local(struct slice text)
+{
+    struct macro m;
+
+    for (size_t at = 0; next_macro(text, &at, &m);)
+        if (is_in("ls", ascii_lower(m.letter)))
+            return true;
+    return false;
 }
 
 void spf_macro_expand(struct slice text, const struct spf_macro_values *v, struct buf *out)

@@ -26,6 +26,9 @@ bool spf_macro_needs_ptr(struct slice text);
  */
 bool spf_macro_is_personal(struct slice text);
 
+/* Whether the sender's local part goes into it: %{l}, %{s}. */
+bool spf_macro_needs_local(struct slice text);
+
 /* Expands a macro-string whose syntax was checked, at the end of `out`. */
 void spf_macro_expand(struct slice text, const struct spf_macro_values *v, struct buf *out);
 

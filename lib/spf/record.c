@@ -178,7 +178,7 @@ static int parse_modifier(size_t equals, struct spf_term *t, struct err *e)
     if (name.n == 0 || !ascii_is_alpha(name.p[0]))
         return broken(t, "the name of a modifier begins with a letter", e);
     for (size_t i = 1; i < name.n; i++)
-        if (!ascii_is_alnum(name.p[i]) && !strchr("-_.", name.p[i]))
+        if (!ascii_is_alnum(name.p[i]) && (name.p[i] == '\0' || !strchr("-_.", name.p[i])))
             return broken(t, "a character that may not stand in a modifier's name", e);
     t->kind = SPF_OTHER;
     if (slice_eq_nocase(name, SLICE("redirect")))

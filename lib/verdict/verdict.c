@@ -11,7 +11,8 @@
 #include "lib/text/idna.h"
 
 #define ARENA_MAX_BYTES ((size_t)16 << 20)
-#define AUTHOR_MAX_BYTES 1024
+#define AUTHOR_MAX_BYTES 1024 /* of a name while it is converted */
+#define AUTHORS_MAX 100
 
 enum source { SOURCE_SPF, SOURCE_DKIM, SOURCE_ARC, SOURCE_DMARC };
 #define SOURCE_SHIFT 32
@@ -33,6 +34,7 @@ struct verdict {
     enum dmarc_state dmarc_state;
     bool dmarc_asked;
     struct slice author;
+    const char *no_author; /* why it is empty */
 };
 
 struct verdict *verdict_create(const struct verdict_options *options)
@@ -73,26 +75,75 @@ void verdict_destroy(struct verdict **v)
 
 static struct slice keep(struct verdict *v, struct slice s)
 {
-    return arena_copy(v->arena, slice_sub(s, 0, VERDICT_NAME_MAX_BYTES));
+    return arena_copy(v->arena, slice_sub(s, 0, VERDICT_NAME_MAX_BYTES + 1));
 }
 
-static void find_author(struct verdict *v, const struct header *header)
+/* In A-labels; empty for what is no domain name. */
+static struct slice to_ascii(struct verdict *v, struct slice domain)
+{
+    struct slice result = {0};
+    struct buf ascii;
+    struct err e;
+
+    buf_init(&ascii, AUTHOR_MAX_BYTES);
+    if (idna_to_ascii(domain, &ascii, &e) == 0)
+        result = arena_copy(v->arena, buf_slice(&ascii));
+    buf_finish(&ascii);
+    return result;
+}
+
+/* A From field that only some readers see: behind a line that is no field, where we end the header
+ * and others go on. */
+static bool has_hidden_from(struct slice rest)
+{
+    while (rest.n > 0) {
+        struct slice line = slice_line(&rest);
+
+        if (slice_starts_nocase(line, SLICE("From")) &&
+            slice_starts(slice_trim_start(slice_from(line, 4)), SLICE(":")))
+            return true;
+    }
+    return false;
+}
+
+/* The one domain in a From field; empty, and why, if it is not one. */
+static struct slice one_domain(struct verdict *v, struct slice value)
 {
     struct mailbox_list list;
-    struct buf domain;
+    struct slice author = {0};
     struct err e;
-    const struct field *from = header_first(header, "From");
+
+    v->no_author = "the From field cannot be read";
+    if (mailbox_list_parse(value, AUTHORS_MAX, v->arena, &list, &e) || list.broken > 0)
+        return author;
+    v->no_author = "the From field holds no address";
+    for (size_t i = 0; i < list.count; i++) {
+        struct slice domain = to_ascii(v, list.items[i].domain);
+
+        v->no_author = "the author's address has no domain name";
+        if (domain.n == 0)
+            return domain;
+        v->no_author = "the authors are of different domains (RFC 9989 5.3.1)";
+        if (i > 0 && !slice_eq(domain, author))
+            return (struct slice){0};
+        author = domain;
+    }
+    return author;
+}
+
+/* RFC 9989 5.3.1: one From field, and one domain in it, or there is nothing to check. */
+static void find_author(struct verdict *v, const struct header *header, struct slice block)
+{
+    size_t count = header_count(header, "From");
+    size_t parsed = (size_t)(header->block.p - block.p) + header->block.n; /* inside `block` */
 
     v->author = (struct slice){0};
-    /* RFC 9989 5.3.1: one From field with one address, or there is nothing to check. */
-    if (!from || header_count(header, "From") != 1 ||
-        mailbox_list_parse(from->value, 2, v->arena, &list, &e) || list.count != 1 ||
-        list.broken > 0)
-        return;
-    buf_init(&domain, AUTHOR_MAX_BYTES);
-    if (idna_to_ascii(list.items[0].domain, &domain, &e) == 0)
-        v->author = arena_copy(v->arena, buf_slice(&domain));
-    buf_finish(&domain);
+    if (count == 0)
+        v->no_author = "there is no From field";
+    else if (count > 1 || has_hidden_from(slice_from(block, parsed)))
+        v->no_author = "there is more than one From field";
+    else
+        v->author = one_domain(v, header_first(header, "From")->value);
 }
 
 static void begin_spf(struct verdict *v)
@@ -122,7 +173,7 @@ int verdict_begin(struct verdict *v, const struct verdict_request *request, stru
                                      .unix_s = request->unix_s};
     if (header_parse(header, NULL, v->arena, &fields, e))
         return -1;
-    find_author(v, &fields);
+    find_author(v, &fields, header);
     dkim_verifier_set_now(v->dkim, request->unix_s);
     if (dkim_verifier_begin(v->dkim, header, e))
         return -1;
@@ -216,21 +267,26 @@ void verdict_answer(struct verdict *v, uint64_t id, const struct dns_answer *ans
 
 static enum step begin_dmarc(struct verdict *v)
 {
-    size_t passed = 0;
-    struct slice domains[DKIM_SIGNATURES_MAX];
     const struct spf_outcome *spf = spf_outcome(v->spf);
+    struct slice passed[DKIM_SIGNATURES_MAX], open[DKIM_SIGNATURES_MAX];
+    struct dmarc_request request = {.author_domain = v->author,
+                                    .dkim = passed,
+                                    .spf = &spf->domain,
+                                    .spf_count = spf->result == SPF_PASS,
+                                    .dkim_open = open,
+                                    .spf_open = &spf->domain,
+                                    .spf_open_count = spf->result == SPF_TEMPERROR,
+                                    .no_author = v->no_author};
 
-    for (size_t i = 0; i < verdict_dkim_count(v) && passed < COUNT(domains); i++) {
+    for (size_t i = 0; i < verdict_dkim_count(v) && i < DKIM_SIGNATURES_MAX; i++) {
         const struct dkim_verdict *d = verdict_dkim(v, i);
+        struct slice domain = to_ascii(v, d->domain); /* RFC 8616 6 */
 
         if (d->result == DKIM_PASS)
-            domains[passed++] = d->domain;
+            passed[request.dkim_count++] = domain;
+        else if (d->result == DKIM_TEMPERROR)
+            open[request.dkim_open_count++] = domain;
     }
-    struct dmarc_request request = {.author_domain = v->author,
-                                    .dkim = domains,
-                                    .dkim_count = passed,
-                                    .spf = &spf->domain,
-                                    .spf_count = spf->result == SPF_PASS};
     return dmarc_start(v->dmarc, &request);
 }
 

@@ -16,7 +16,9 @@
 #include "lib/dmarc/eval.h"
 #include "lib/spf/eval.h"
 
-#define VERDICT_NAME_MAX_BYTES 1024 /* helo, sender, our name: what is longer is cut */
+/* Of helo, sender and our name; of more, one octet is kept, so that SPF sees that it is too long.
+ */
+#define VERDICT_NAME_MAX_BYTES SPF_IDENTITY_MAX
 
 struct verdict_options {
     struct dkim_keys *keys; /* as struct dkim_verify_options has it; may be NULL */
@@ -69,7 +71,8 @@ size_t verdict_dkim_count(const struct verdict *v);
 const struct dkim_verdict *verdict_dkim(const struct verdict *v, size_t i);
 const struct verdict_arc *verdict_arc(const struct verdict *v);
 const struct dmarc_outcome *verdict_dmarc(const struct verdict *v);
-/* The domain of From as A-labels; empty if there is not exactly one address (RFC 9989 5.3.1). */
+/* The domain of From as A-labels; empty if there is not exactly one From field with addresses of
+ * one domain (RFC 9989 5.3.1). */
 struct slice verdict_author(const struct verdict *v);
 
 /* Appends the Authentication-Results field (RFC 8601) with its CR LF, by `authserv_id`. */
