@@ -15,7 +15,7 @@
 #include "store/ledger/dmarc.h"
 
 #define DAY_S 86400
-#define COUNTED_MAX 4096 /* different rows in memory, until the next group */
+#define COUNTED_MAX 4096  /* different rows in memory, until the next group */
 #define FIRST_RUN_MS 3000 /* after the start */
 #define AGAIN_MS 3600000
 #define JITTER_MS 3600000
