@@ -32,7 +32,8 @@ static struct ledger_dmarc_period period_of(unsigned part)
                                         .day = DAY,
                                         .part = part,
                                         .domain = SLICE("a.example"),
-                                        .policy = SLICE("preject\ts\tkr\tmtreewalk\t"),
+                                        .policy = SLICE("p"
+                                                        "reject\ts\tkr\tmtreewalk\t"),
                                         .begin_s = DAY * 86400,
                                         .messages = 3};
 }

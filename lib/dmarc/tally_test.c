@@ -3,7 +3,8 @@
 #include "base/test.h"
 
 #define ROW                                                                                        \
-    "i192.0.2.1\tdquarantine\tkfail\tspass\tha.example\teb.example\tRlocal_policy\tcwe tag only\t" \
+    "i192.0.2.1\tdquarantine\tkfail\tspass\t"                                                      \
+    "ha.example\teb.example\tRlocal_policy\tcwe tag only\t"                                        \
     "Da.example\tlsel\tufail\tSb.example\tomfrom\tupass\t"
 
 static struct arena *arena;

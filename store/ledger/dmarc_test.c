@@ -58,7 +58,8 @@ static bool count(const char *domain, const char *row, uint64_t n, int64_t now_s
 {
     const struct ledger_dmarc_count c = {.now_s = now_s,
                                          .domain = slice_of(domain),
-                                         .policy = SLICE("preject\t"),
+                                         .policy = SLICE("p"
+                                                         "reject\t"),
                                          .rua = SLICE("mailto:d@a.example"),
                                          .row = slice_of(row),
                                          .count = n};
