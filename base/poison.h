@@ -19,6 +19,11 @@
 #undef toupper
 #undef tolower
 #undef alloca
+/* With clang, _FORTIFY_SOURCE makes these macros. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
 // clang-format off
 #pragma GCC poison strcpy strcat sprintf vsprintf gets strtok atoi atol alloca
 #pragma GCC poison strcasecmp strncasecmp
