@@ -145,7 +145,8 @@ static bool is_marker(struct slice line)
     bool announces = dashes >= 2 || s.p[s.n - 1] == ':' ||
                      slice_ends_nocase(s, SLICE("follows.")) ||
                      slice_ends_nocase(s, SLICE("follows")) || slice_ends(s, SLICE("--"));
-    if (!announces || slice_search_nocase(s, SLICE("was received at")) != SLICE_NONE ||
+    if (!announces || slice_ends_nocase(s, SLICE("response:")) ||
+        slice_search_nocase(s, SLICE("was received at")) != SLICE_NONE ||
         slice_search_nocase(s, SLICE("transcript")) != SLICE_NONE)
         return false;
     for (size_t i = 0; i < COUNT(words); i++)

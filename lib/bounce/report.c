@@ -87,76 +87,6 @@ static void append_lines(struct buf *out, struct slice text)
         buf_append_char(out, '\n');
 }
 
-/* Where a tag at the start of `rest` ends: at its '>'; that of a style or script at the '>' of its
- * end tag. SLICE_NONE when it does not. `no_end_tag` remembers that none is ahead, so that many
- * such tags do not cost a search each. */
-static size_t tag_end(struct slice rest, bool *no_end_tag)
-{
-    size_t close = slice_find(rest, '>');
-    struct slice tag = slice_from(rest, 1);
-
-    if (close == SLICE_NONE || *no_end_tag ||
-        (!slice_starts_nocase(tag, SLICE("style")) && !slice_starts_nocase(tag, SLICE("script"))))
-        return close;
-    size_t end = slice_search_nocase(rest, SLICE("</s"));
-    if (end == SLICE_NONE) {
-        *no_end_tag = true;
-        return close;
-    }
-    size_t after = slice_find(slice_from(rest, end), '>');
-    return after == SLICE_NONE ? SLICE_NONE : end + after;
-}
-
-static void append_break(struct buf *out, struct slice tag)
-{
-    static const char *const breaks[] = {"br", "p",  "/p", "div", "/div", "tr",  "/tr", "li", "/li",
-                                         "h1", "h2", "h3", "/h1", "/h2",  "/h3", "/td", "pre"};
-
-    for (size_t k = 0; k < COUNT(breaks); k++) {
-        struct slice name = slice_of(breaks[k]);
-        if (slice_starts_nocase(tag, name) && (tag.n == name.n || !ascii_is_alnum(tag.p[name.n])))
-            buf_append_char(out, '\n');
-    }
-}
-
-/* The words of an HTML page: tags go, some of them end a line, a few entities are known. */
-static void append_html(struct buf *out, struct slice html)
-{
-    static const struct {
-        const char *entity;
-        char c;
-    } entities[] = {{"&lt;", '<'},   {"&gt;", '>'},  {"&amp;", '&'}, {"&nbsp;", ' '},
-                    {"&quot;", '"'}, {"&#64;", '@'}, {"&#39;", '\''}};
-    bool no_end_tag = false;
-
-    for (size_t i = 0; i < html.n && !out->full; i++) {
-        struct slice rest = slice_from(html, i);
-        if (html.p[i] == '<') {
-            size_t close = tag_end(rest, &no_end_tag);
-            if (close == SLICE_NONE)
-                return;
-            struct slice tag = slice_sub(rest, 1, slice_find(rest, '>') - 1);
-            /* "<a@b>" in HTML is an error of the writer, but a frequent one */
-            if (slice_find(tag, '@') != SLICE_NONE && slice_find(tag, ' ') == SLICE_NONE)
-                buf_append(out, slice_sub(rest, 0, close + 1));
-            else
-                append_break(out, tag);
-            i += close;
-            continue;
-        }
-        size_t k = 0;
-        while (html.p[i] == '&' && k < COUNT(entities) &&
-               !slice_starts_nocase(rest, slice_of(entities[k].entity)))
-            k++;
-        if (html.p[i] == '&' && k < COUNT(entities)) {
-            buf_append_char(out, entities[k].c);
-            i += strlen(entities[k].entity) - 1;
-        } else {
-            buf_append_char(out, html.p[i]);
-        }
-    }
-}
-
 static void take_original(struct bounce_reader *r, const struct header *h)
 {
     if (r->has_original || h->count == 0)
@@ -301,7 +231,7 @@ static void read_text(struct bounce_reader *r, const struct mime_part *part, boo
     if (is_html) {
         struct slice all = arena_copy(r->arena, buf_slice(&r->scratch));
         buf_clear(&r->scratch);
-        append_html(&r->scratch, all);
+        page_append(&r->scratch, all);
     }
     append_lines(&r->prose, buf_slice(&r->scratch));
     if (slice_search(slice_from(buf_slice(&r->prose), start), SLICE("Begin forwarded message")) !=

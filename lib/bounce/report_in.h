@@ -74,7 +74,12 @@ enum bounce_event prose_mode(const struct bounce_reader *r);
 /* The offset in `text` (LF) where the returned message begins; text.n if it does not. */
 size_t prose_find_original(struct slice text);
 
-/* --- original.c --- */
+/* --- page.c: HTML --- */
+
+/* Appends the words of a page: tags go, some of them end a line, a few entities are known. */
+void page_append(struct buf *out, struct slice html);
+
+/* --- report.c: the returned message --- */
 
 void original_from_text(struct bounce_reader *r, struct slice text);
 

@@ -80,6 +80,36 @@ static const struct report reports[] = {
      "challenge|challenge a@b.example none"},
     {"an ordinary message", "From: a@b.example\nSubject: lunch\n\nAt noon? Ask c@d.example.\n",
      "not_a_bounce"},
+    {"a failure of nobody who has an address is a failure all the same",
+     DAEMON "Content-Type: multipart/report; boundary=b\n\n--b\n"
+            "Content-Type: message/delivery-status\n\nReporting-MTA: mailbus; S\n\n"
+            "Final-Recipient: unknown; smith_j\nAction: failed\nStatus: 5.0.0\n--b--\n",
+     "failed"},
+    {"a scanner's footer is no reason",
+     DAEMON "Content-Type: multipart/report; boundary=b\n\n--b\n\nDelivery to the following "
+            "recipients failed.\n\n  a@b.example\n\n\nThis mail was scanned; no virus was found "
+            "in it, and spam is rejected here.\n--b\nContent-Type: message/delivery-status\n\n"
+            "Reporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822; a@b.example\n"
+            "Action: failed\nStatus: 5.1.1\n--b--\n",
+     "failed|failed a@b.example invalid_recipient"},
+    {"dots in a quoted local part",
+     DAEMON "Content-Type: multipart/report; boundary=b\n\n--b\n"
+            "Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"
+            "Final-Recipient: rfc822; \"a...b\"@b.example\nAction: failed\nStatus: 5.1.1\n--b--\n",
+     "failed|failed \"a...b\"@b.example invalid_recipient"},
+    {"a report whose Content-Type is lost",
+     DAEMON "Subject: Undelivered Mail Returned to Sender\n\n--b\nContent-Type: text/plain\n\n"
+            "It failed.\n\n--b\nContent-Type: message/delivery-status\n\n"
+            "Reporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822; a@b.example\n"
+            "Action: failed\nStatus: 5.2.2\n\n--b\nContent-Type: message/rfc822\n\n" ORIGINAL
+            "\n--b--\n",
+     "failed|failed a@b.example mailbox_full"},
+    {"a daemon's words that a person attaches",
+     "From: hans@s.example\nSubject: Fwd: look\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+     "\nPlease ask c@d.example.\n--b\nContent-Type: message/rfc822\n\n" DAEMON
+     "Subject: failure notice\n\nI wasn't able to deliver your message.\n\n<a@b.example>:\n"
+     "Sorry, no mailbox here by that name. (#5.1.1)\n--b--\n",
+     "failed|failed a@b.example invalid_recipient"},
     {"an empty file", "", "not_a_bounce"},
     {"HTML that ends in an open tag with an address",
      DAEMON "Subject: Undeliverable\nContent-Type: text/html\n\n<p>a@b.example<br>mailbox full</p>"

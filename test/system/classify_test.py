@@ -82,7 +82,8 @@ def own_rules_are_tested_and_named():
         bad = test()
         assert bad.returncode == 1 and "cases.tsv:1: invalid_recipient (rule code/5.1.1)" in bad.stdout, bad
         cases.write_text(f"\t{reply}\tno_such_category\n")
-        assert test().returncode == 2 and "cases.tsv:1:" in test().stderr
+        refused = test()
+        assert refused.returncode == 2 and "cases.tsv:1:" in refused.stderr, refused
         for wrong, line in (("rule x mailbox_full\n  match (foo\n", 2), ("rule x nosuch\n", 1), ("\n\nfrobnicate\n", 3)):
             rules.joinpath("a.conf").write_text(wrong)
             refused = test()
