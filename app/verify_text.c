@@ -5,6 +5,7 @@
 #include "lib/dnsmsg/name.h"
 #include "lib/dnsmsg/zone_write.h"
 #include "lib/spf/suggest.h"
+#include "lib/text/psl.h"
 
 /* --- JSON --- */
 
@@ -125,6 +126,12 @@ static void spf_text(struct verify *v, struct buf *out)
     why(out, o->explanation);
 }
 
+/* Still good, but some receivers refuse it, and it can be broken. */
+static bool has_short_key(const struct dkim_verdict *d)
+{
+    return slice_starts(d->algorithm, SLICE("rsa-")) && d->key_bits > 0 && d->key_bits < 2048;
+}
+
 static void dkim_text(struct verify *v, struct buf *out)
 {
     size_t count = verdict_dkim_count(v->verdict);
@@ -136,8 +143,11 @@ static void dkim_text(struct verify *v, struct buf *out)
              d->result != DKIM_TEMPERROR,
              arena_printf(v->arena, "%.*s, selector %.*s, %.*s", SLICE_ARG(d->domain),
                           SLICE_ARG(d->selector), SLICE_ARG(d->algorithm)));
-        if (d->result != DKIM_PASS)
+        if (d->result != DKIM_PASS || d->testing || d->has_limit)
             why(out, slice_of(d->reason));
+        if (has_short_key(d))
+            why(out, arena_printf(v->arena, "its key has %u bits; 2048 are wanted (RFC 8301 3.2)",
+                                  d->key_bits));
     }
     if (count == 0)
         line(out, "DKIM", "none", false, false, SLICE("no signature"));
@@ -147,8 +157,25 @@ static void dkim_text(struct verify *v, struct buf *out)
 
 static void offer(struct buf *out, const char *sentence, struct slice name, struct slice record)
 {
-    buf_printf(out, "\n%s:\n\n", sentence);
+    buf_printf(out, "%s:\n\n", sentence);
     dns_zone_write_txt(name, record, out);
+}
+
+static bool has_two_records(const struct spf_tree *t)
+{
+    for (const struct spf_finding *f = t->findings; f; f = f->next)
+        if (strcmp(f->rule, "two-records") == 0)
+            return true;
+    return false;
+}
+
+/* A record there can help: it is a domain that somebody owns, and one that DMARC looks at. */
+static bool is_worth_a_record(const struct verify *v, struct slice domain)
+{
+    const struct dmarc_outcome *d = verdict_dmarc(v->verdict);
+
+    return dns_name_is_host(domain) && !psl_is_suffix(domain) &&
+           (d->policy_domain.n == 0 || dns_name_is_within(domain, d->organizational_domain));
 }
 
 /* Whatever stands in the way, the record that allows this client. */
@@ -159,51 +186,137 @@ static void advise_spf(struct verify *v, struct buf *out)
     struct buf record;
 
     if (!verify_has_client(v) || spf->result == SPF_PASS || spf->result == SPF_TEMPERROR ||
-        !dns_name_is_host(spf->domain))
+        !is_worth_a_record(v, spf->domain))
         return;
     struct spf_survey *s = spf_survey_create();
     const struct spf_tree *t = spf_survey_walk(s, v->resolver, spf->domain, (struct slice){0});
     buf_init(&record, 65536);
     spf_suggest_record(t, &client, 1, &record);
     offer(out,
-          t->record.n > 0 ? "SPF: if that host is to send for the domain, replace the record by"
-                          : "SPF: if that host is to send for the domain, publish",
+          has_two_records(t)
+              ? "\nSPF: delete all SPF records of the domain, and if that host is to "
+                "send for it, publish this one"
+          : t->record.n > 0 ? "\nSPF: if that host is to send for the domain, replace the record by"
+                            : "\nSPF: if that host is to send for the domain, publish",
           spf->domain, buf_slice(&record));
     buf_finish(&record);
     spf_survey_destroy(&s);
 }
 
-static void advise_dkim(struct verify *v, struct buf *out)
+/* What to do about one signature. */
+static void advise_signature(const struct dkim_verdict *d, struct buf *out)
 {
-    for (size_t i = 0; i < verdict_dkim_count(v->verdict); i++) {
-        const struct dkim_verdict *d = verdict_dkim(v->verdict, i);
+    struct slice domain = d->domain, selector = d->selector;
 
-        if (d->result == DKIM_FAIL)
+    switch (d->problem) {
+    case DKIM_PROBLEM_NO_ANSWER:
+        return;
+    case DKIM_PROBLEM_NONE:
+        if (has_short_key(d))
             buf_printf(out,
-                       "\nDKIM: the message was changed after %.*s signed it (a list footer, a "
-                       "scanner, a gateway), or the\npublished key is another one: `waybill dkim "
-                       "check --key FILE %.*s %.*s` tells.\n",
-                       SLICE_ARG(d->domain), SLICE_ARG(d->selector), SLICE_ARG(d->domain));
-        if (d->result == DKIM_PERMERROR && d->domain.n > 0 && d->key_bits == 0)
-            buf_printf(out,
-                       "\nDKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill dkim record "
-                       "--key FILE %.*s %.*s`\nprints the record to publish.\n",
-                       SLICE_ARG(d->selector), SLICE_ARG(d->domain), SLICE_ARG(d->selector),
-                       SLICE_ARG(d->domain));
+                       "\nDKIM: `waybill dkim keygen %.*s SELECTOR` makes a key of 2048 bits and "
+                       "prints its record. Sign with\nthat one; leave the old one in DNS for a "
+                       "week.\n",
+                       SLICE_ARG(domain));
+        return;
+    case DKIM_PROBLEM_SYNTAX:
+        buf_printf(out,
+                   "\nDKIM: the DKIM-Signature field itself is wrong: mend the program that signs "
+                   "for %.*s.\n",
+                   SLICE_ARG(domain));
+        return;
+    case DKIM_PROBLEM_EXPIRED:
+        buf_printf(out,
+                   "\nDKIM: the signature was good for a limited time (x=); no record mends that. "
+                   "Find out what held the\nmessage up, or let %.*s sign for longer (`waybill dkim "
+                   "sign --expires`).\n",
+                   SLICE_ARG(domain));
+        return;
+    case DKIM_PROBLEM_NO_KEY:
+    case DKIM_PROBLEM_BAD_KEY:
+        buf_printf(out,
+                   "\nDKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill dkim record "
+                   "--key FILE %.*s %.*s`\nprints the record to publish.\n",
+                   SLICE_ARG(selector), SLICE_ARG(domain), SLICE_ARG(selector), SLICE_ARG(domain));
+        return;
+    case DKIM_PROBLEM_REVOKED:
+    case DKIM_PROBLEM_SHORT_KEY:
+        buf_printf(out,
+                   "\nDKIM: %s. Sign with another selector; `waybill dkim keygen %.*s SELECTOR`"
+                   "\nmakes a key and prints the record to publish.\n",
+                   d->problem == DKIM_PROBLEM_REVOKED ? "the owner withdrew this key"
+                                                      : "this key is too short",
+                   SLICE_ARG(domain));
+        return;
+    case DKIM_PROBLEM_BODY:
+        buf_printf(
+            out,
+            "\nDKIM: the body was changed after %.*s signed it: a list's footer, a scanner, a "
+            "gateway. No record\nmends that. Sign behind whatever changes it; a list puts its "
+            "own address into From and signs anew.\n",
+            SLICE_ARG(domain));
+        return;
+    case DKIM_PROBLEM_SIGNATURE:
+        buf_printf(out,
+                   "\nDKIM: a signed field was changed after %.*s signed it (a tag in Subject, a "
+                   "gateway), or the\npublished key is another one: `waybill dkim check --key FILE "
+                   "%.*s %.*s` tells.\n",
+                   SLICE_ARG(domain), SLICE_ARG(selector), SLICE_ARG(domain));
+        return;
     }
+}
+
+static void advise_dkim(const struct verify *v, struct buf *out)
+{
+    for (size_t i = 0; i < verdict_dkim_count(v->verdict); i++)
+        if (verdict_dkim(v->verdict, i)->domain.n > 0)
+            advise_signature(verdict_dkim(v->verdict, i), out);
 }
 
 static const char *wish(enum dmarc_policy disposition)
 {
     switch (disposition) {
     case DMARC_POLICY_NONE:
-        return "accept";
+        return "do nothing about";
     case DMARC_POLICY_QUARANTINE:
         return "quarantine";
     case DMARC_POLICY_REJECT:
-        return "reject";
+        return "refuse";
     }
     return "";
+}
+
+/* A proof of the author's domain is missing: which ones would do, with their records. */
+static void advise_alignment(struct verify *v, struct buf *out)
+{
+    const struct dmarc_outcome *d = verdict_dmarc(v->verdict);
+    const struct spf_outcome *spf = verdict_spf(v->verdict);
+    struct slice signer = d->record.adkim_strict ? d->author_domain : d->organizational_domain;
+    struct slice path = d->record.aspf_strict
+                            ? d->author_domain
+                            : arena_printf(v->arena, "bounce.%.*s",
+                                           SLICE_ARG(slice_sub(d->organizational_domain, 0, 240)));
+    struct ip_address client = ip_address_unmap(v->request.client);
+    char ip[IP_TEXT_MAX];
+
+    buf_printf(
+        out,
+        "\nDMARC: receivers are asked to %s this message. What helps is a DKIM signature with "
+        "d=%.*s\n(`waybill dkim keygen %.*s SELECTOR` makes the key and prints the record)",
+        wish(d->disposition), SLICE_ARG(signer), SLICE_ARG(signer));
+    if (!verify_has_client(v) || is_worth_a_record(v, spf->domain)) {
+        buf_append_text(out,
+                        ", or a return path\nin that domain whose SPF record allows the host.\n");
+        return;
+    }
+    (void)ip_address_format(&client, ip);
+    buf_printf(out, ", or a return\npath in that domain instead of %.*s", SLICE_ARG(spf->domain));
+    if (d->record.aspf_strict)
+        buf_printf(out, ": exactly %.*s, whose SPF record has to allow %s.\n", SLICE_ARG(path), ip);
+    else
+        offer(out, ", with a record of its own", path,
+              arena_printf(v->arena, "v=spf1 %s:%s -all", client.family == IP_V4 ? "ip4" : "ip6",
+                           ip));
 }
 
 static void advise_dmarc(struct verify *v, struct buf *out)
@@ -212,19 +325,21 @@ static void advise_dmarc(struct verify *v, struct buf *out)
     struct slice author = verdict_author(v->verdict);
 
     if (author.n == 0)
-        buf_append_text(out, "\nDMARC: write exactly one From field with one address.\n");
+        buf_append_text(out,
+                        "\nDMARC: write exactly one From field, with addresses of one domain.\n");
+    else if (psl_is_suffix(author) && d->policy_domain.n == 0)
+        buf_printf(
+            out,
+            "\nDMARC: %.*s is a public suffix, below which others have their domains; nobody "
+            "sends mail as it.\nThe address in From is wrong, or forged.\n",
+            SLICE_ARG(author));
     else if (d->result == DMARC_NONE && d->policy_domain.n == 0)
-        offer(out, "DMARC: to learn who sends as this domain, publish",
+        offer(out, "\nDMARC: to learn who sends as this domain, publish",
               arena_printf(v->arena, "_dmarc.%.*s", SLICE_ARG(author)),
               arena_printf(v->arena, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%.*s",
                            SLICE_ARG(author)));
     if (d->result == DMARC_FAIL)
-        buf_printf(out,
-                   "\nDMARC: receivers are asked to %s this message. Sign it with DKIM as d=%.*s "
-                   "(`waybill dkim keygen\n%.*s SELECTOR` makes the key and prints the record), or "
-                   "use a return path in that domain whose\nSPF record allows the host.\n",
-                   wish(d->disposition), SLICE_ARG(d->organizational_domain),
-                   SLICE_ARG(d->organizational_domain));
+        advise_alignment(v, out);
 }
 
 static void advise(struct verify *v, struct buf *out)
@@ -240,24 +355,62 @@ static void advise(struct verify *v, struct buf *out)
                                                      : "\nDNS did not answer: try again later.\n");
 }
 
-void verify_text(struct verify *v, struct buf *out)
+static void arc_text(const struct verify *v, struct buf *out)
+{
+    const struct verdict_arc *arc = verdict_arc(v->verdict);
+    bool passes = strcmp(arc->result, "pass") == 0;
+
+    line(out, "ARC", arc->result, passes, strcmp(arc->result, "fail") == 0,
+         arc->instances == 0   ? SLICE("no chain")
+         : arc->instances == 1 ? SLICE("1 set")
+                               : arena_printf(v->arena, "%u sets", arc->instances));
+    if (arc->instances > 0)
+        why(out, slice_of(arc->reason));
+    if (passes && verdict_dmarc(v->verdict)->result == DMARC_FAIL)
+        why(out, arena_printf(v->arena,
+                              "a receiver that trusts %.*s may believe what its "
+                              "ARC-Authentication-Results say",
+                              SLICE_ARG(arc->sealer)));
+}
+
+/* What passed, where it did not help. */
+static void passed_text(const struct verify *v, struct buf *out)
+{
+    const struct spf_outcome *spf = verdict_spf(v->verdict);
+
+    if (spf->result == SPF_PASS)
+        why(out, arena_printf(v->arena, "SPF passed for %.*s", SLICE_ARG(spf->domain)));
+    for (size_t i = 0; i < verdict_dkim_count(v->verdict); i++) {
+        const struct dkim_verdict *d = verdict_dkim(v->verdict, i);
+
+        if (d->result == DKIM_PASS)
+            why(out, arena_printf(v->arena, "DKIM passed for %.*s", SLICE_ARG(d->domain)));
+    }
+}
+
+static void dmarc_text(const struct verify *v, struct buf *out)
 {
     const struct dmarc_outcome *d = verdict_dmarc(v->verdict);
 
-    spf_text(v, out);
-    dkim_text(v, out);
-    line(out, "ARC", verdict_arc(v->verdict)->result,
-         strcmp(verdict_arc(v->verdict)->result, "pass") == 0,
-         strcmp(verdict_arc(v->verdict)->result, "fail") == 0,
-         arena_printf(v->arena, "%u sets", verdict_arc(v->verdict)->instances));
-    if (verdict_arc(v->verdict)->instances > 0)
-        why(out, slice_of(verdict_arc(v->verdict)->reason));
     line(out, "DMARC", dmarc_result_text(d->result), d->result == DMARC_PASS,
-         d->result == DMARC_FAIL, verdict_author(v->verdict));
+         d->result == DMARC_FAIL || d->result == DMARC_PERMERROR, verdict_author(v->verdict));
     why(out, d->reason);
+    if (d->result == DMARC_FAIL)
+        passed_text(v, out);
+    if (d->result == DMARC_FAIL && !verify_has_client(v))
+        why(out, SLICE("SPF was not judged: with --ip and --mail-from this may be another result"));
     if (d->policy_domain.n > 0)
         why(out,
-            arena_printf(v->arena, "policy %s, from %s= at _dmarc.%.*s",
-                         dmarc_policy_text(d->policy), d->policy_tag, SLICE_ARG(d->policy_domain)));
+            arena_printf(v->arena, "policy %s, from %s= at _dmarc.%.*s%s",
+                         dmarc_policy_text(d->policy), d->policy_tag, SLICE_ARG(d->policy_domain),
+                         d->record.testing ? ", one step milder by t=y" : ""));
+}
+
+void verify_text(struct verify *v, struct buf *out)
+{
+    spf_text(v, out);
+    dkim_text(v, out);
+    arc_text(v, out);
+    dmarc_text(v, out);
     advise(v, out);
 }

@@ -54,7 +54,8 @@ int main(int argc, char **argv)
     size_t header = body ? (size_t)(body - message) + 4 : size;
     load(argv[4], records, sizeof records);
 
-    struct waybill_verify_request request = {.client_ip = argv[2],
+    struct waybill_verify_request request = {.struct_size = sizeof request,
+                                             .client_ip = argv[2],
                                              .mail_from = argv[3],
                                              .receiver = "mx.example.net",
                                              .unix_time = time(NULL)};

@@ -1,6 +1,7 @@
 /* waybill/dns.h -- questions that the library asks, answers that the caller finds.
  *
- * The caller resolves in any way it likes: blocking, with its event loop, from a table. */
+ * The caller resolves in any way it likes: blocking, with its event loop, from a table. The
+ * structures of this file are made by callers, too: they never grow. */
 #ifndef WAYBILL_DNS_H
 #define WAYBILL_DNS_H
 
@@ -36,8 +37,8 @@ struct waybill_dns_question {
 struct waybill_dns_record {
     unsigned preference; /* MX */
     const char *data;    /* TXT: all its strings joined; A: 4 bytes, AAAA: 16 bytes in network
-                            order; PTR, MX: the name as text */
-    size_t size;
+                            order; PTR, MX: the name as text, with or without the last dot */
+    size_t size;         /* of `data`, in bytes */
 };
 
 /* About the type that was asked; CNAMEs have been followed. */

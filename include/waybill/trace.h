@@ -96,9 +96,11 @@ WAYBILL_CHECK int waybill_compare_add(struct waybill_compare *c, const char *nam
 /* Groups and explains, once; groups of copies come first. -1: memory is full. */
 WAYBILL_CHECK int waybill_compare_finish(struct waybill_compare *c, size_t *groups_out,
                                          struct waybill_error *error);
-WAYBILL_API struct waybill_group waybill_compare_group(const struct waybill_compare *c, size_t i);
-WAYBILL_API struct waybill_copy waybill_compare_copy(const struct waybill_compare *c, size_t group,
-                                                     size_t i);
+/* NULL: memory is full. */
+WAYBILL_API const struct waybill_group *waybill_compare_group(const struct waybill_compare *c,
+                                                              size_t i);
+WAYBILL_API const struct waybill_copy *waybill_compare_copy(const struct waybill_compare *c,
+                                                            size_t group, size_t i);
 
 #ifdef __cplusplus
 }

@@ -230,8 +230,8 @@ enum step arc_verifier_step(struct arc_verifier *v)
         if (!passes(v, &v->seals[i], NULL, "the seal", i))
             return STEP_DONE;
     }
-    err_set(&v->reason, ERR_NONE, "the newest message signature and all %u seals are good",
-            v->sets.highest);
+    err_set(&v->reason, ERR_NONE, "the newest message signature and %s good",
+            v->sets.highest == 1 ? "its seal are" : "all seals are");
     decide(v, ARC_PASS);
     return STEP_DONE;
 }

@@ -29,9 +29,9 @@ static const struct arc_case {
     const char *reason; /* a part of it */
 } cases[] = {
     {"no chain", 0, NO_DAMAGE, ARC_NONE, 0, "no ARC fields"},
-    {"one set", 1, NO_DAMAGE, ARC_PASS, 1, "all 1 seals"},
-    {"three sets", 3, NO_DAMAGE, ARC_PASS, 3, "all 3 seals"},
-    {"fifty sets", 50, NO_DAMAGE, ARC_PASS, 50, "all 50 seals"},
+    {"one set", 1, NO_DAMAGE, ARC_PASS, 1, "its seal"},
+    {"three sets", 3, NO_DAMAGE, ARC_PASS, 3, "all seals"},
+    {"fifty sets", 50, NO_DAMAGE, ARC_PASS, 50, "all seals"},
     {"the body changed", 2, CHANGE_BODY, ARC_FAIL, 2, "message signature i=2: the body"},
     {"the subject changed", 2, CHANGE_SUBJECT, ARC_FAIL, 2, "message signature i=2"},
     {"the newest seal is gone", 2, DROP_TOP_SEAL, ARC_FAIL, 2,

@@ -128,33 +128,39 @@ void dkim_check_decide(struct dkim_check *c, enum dkim_result result)
     c->result = result;
 }
 
-/* May this key be used for this signature (RFC 6376 6.1.2)? */
-static int key_fits(const struct dkim_key *key, const struct dkim_signature *s,
-                    const struct dkim_verify_options *options, struct err *err)
+/* May this key be used for this signature (RFC 6376 6.1.2)? The reason is written where it may not.
+ */
+static enum dkim_problem key_problem(const struct dkim_key *key, const struct dkim_signature *s,
+                                     const struct dkim_verify_options *options, struct err *err)
 {
     enum crypt_key_type wanted = s->algorithm == DKIM_ED25519_SHA256 ? CRYPT_ED25519 : CRYPT_RSA;
     unsigned min_bits = options->min_rsa_bits > 0 ? options->min_rsa_bits : MIN_RSA_BITS;
     bool hash_ok = dkim_signature_hash(s) == CRYPT_SHA1 ? key->record.sha1 : key->record.sha256;
+    enum dkim_problem problem = DKIM_PROBLEM_BAD_KEY;
 
-    if (key->problem.code != ERR_NONE)
-        return err_set(err, ERR_SYNTAX, "%s", key->problem.text);
-    if (key->record.revoked)
-        return err_set(err, ERR_SYNTAX, "the key was revoked (p= is empty)");
-    if (key->record.type != wanted)
-        return err_set(err, ERR_SYNTAX, "the key is for %s, the signature says a=%.*s",
-                       key->record.type == CRYPT_RSA ? "rsa" : "ed25519",
-                       SLICE_ARG(s->algorithm_text));
-    if (!hash_ok)
-        return err_set(err, ERR_SYNTAX, "the key does not allow the hash of a=%.*s (h=)",
-                       SLICE_ARG(s->algorithm_text));
-    if (!key->record.email)
-        return err_set(err, ERR_SYNTAX, "the key is not for mail (s=)");
-    if (key->record.strict && s->identity_below)
-        return err_set(err, ERR_SYNTAX, "i= is in a subdomain, which the key forbids (t=s)");
-    if (wanted == CRYPT_RSA && crypt_key_bits(key->key) < min_bits)
-        return err_set(err, ERR_SYNTAX, "the key has %u bits; fewer than %u prove nothing",
-                       crypt_key_bits(key->key), min_bits);
-    return 0;
+    if (key->problem.code != ERR_NONE) {
+        err_set(err, ERR_SYNTAX, "%s", key->problem.text);
+    } else if (key->record.revoked) {
+        problem = DKIM_PROBLEM_REVOKED;
+        err_set(err, ERR_SYNTAX, "the key was revoked (p= is empty)");
+    } else if (key->record.type != wanted) {
+        err_set(err, ERR_SYNTAX, "the key is for %s, the signature says a=%.*s",
+                key->record.type == CRYPT_RSA ? "rsa" : "ed25519", SLICE_ARG(s->algorithm_text));
+    } else if (!hash_ok) {
+        err_set(err, ERR_SYNTAX, "the key does not allow the hash of a=%.*s (h=)",
+                SLICE_ARG(s->algorithm_text));
+    } else if (!key->record.email) {
+        err_set(err, ERR_SYNTAX, "the key is not for mail (s=)");
+    } else if (key->record.strict && s->identity_below) {
+        err_set(err, ERR_SYNTAX, "i= is in a subdomain, which the key forbids (t=s)");
+    } else if (wanted == CRYPT_RSA && crypt_key_bits(key->key) < min_bits) {
+        problem = DKIM_PROBLEM_SHORT_KEY;
+        err_set(err, ERR_SYNTAX, "the key has %u bits; fewer than %u prove nothing",
+                crypt_key_bits(key->key), min_bits);
+    } else {
+        problem = DKIM_PROBLEM_NONE;
+    }
+    return problem;
 }
 
 static enum dkim_result judge_body(const struct dkim_signature *s, const struct dkim_body *body,
@@ -180,18 +186,24 @@ static enum dkim_result judge_with(struct dkim_check *c, const struct dkim_key *
 {
     enum dkim_result result;
 
-    if (key_fits(key, &c->signature, options, &c->reason) != 0)
+    c->problem = key_problem(key, &c->signature, options, &c->reason);
+    if (c->problem != DKIM_PROBLEM_NONE)
         return DKIM_PERMERROR;
     c->key_bits = crypt_key_bits(key->key);
     c->testing = key->record.testing;
     result = body != NULL ? judge_body(&c->signature, body, &c->reason) : DKIM_PASS;
-    if (result != DKIM_PASS)
+    if (result != DKIM_PASS) {
+        c->problem = result == DKIM_FAIL ? DKIM_PROBLEM_BODY : DKIM_PROBLEM_SYNTAX;
         return result;
+    }
     buf_clear(scratch);
-    if (dkim_base64_read(c->signature.b, "b=", scratch, &c->reason) != 0)
+    if (dkim_base64_read(c->signature.b, "b=", scratch, &c->reason) != 0) {
+        c->problem = DKIM_PROBLEM_SYNTAX;
         return DKIM_PERMERROR;
+    }
     if (!crypt_key_verify(key->key, dkim_signature_hash(&c->signature),
                           crypt_digest_slice(&c->digest), buf_slice(scratch))) {
+        c->problem = DKIM_PROBLEM_SIGNATURE;
         err_set(&c->reason, ERR_SYNTAX,
                 "the signature does not match: a signed header field was "
                 "changed, or the key in DNS is another one");
@@ -215,10 +227,12 @@ void dkim_check_judge(struct dkim_check *c, const struct dkim_lookups *lookups,
     if (dns_status_is_failure(lookup->status)) {
         err_set(&c->reason, ERR_TEMP, "no answer about the key at %.*s: %s",
                 SLICE_ARG(buf_slice(&lookup->name)), dns_status_text(lookup->status));
+        c->problem = DKIM_PROBLEM_NO_ANSWER;
         dkim_check_decide(c, DKIM_TEMPERROR);
         return;
     }
     dkim_check_decide(c, DKIM_PERMERROR);
+    c->problem = DKIM_PROBLEM_NO_KEY;
     err_set(&c->reason, ERR_SYNTAX, "there is no key at %.*s: %s",
             SLICE_ARG(buf_slice(&lookup->name)), dns_status_text(lookup->status));
     /* Several records: any may be the key (RFC 6376 6.1.2); the best verdict counts. */

@@ -42,6 +42,7 @@ struct dkim_check {
     size_t body;                /* in the bodies; unused for a seal */
     struct crypt_digest digest; /* of the header */
     enum dkim_result result;
+    enum dkim_problem problem;
     struct err reason;
     unsigned key_bits;
     bool testing;

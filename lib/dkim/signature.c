@@ -3,6 +3,7 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 #include "lib/dkim/tags_in.h"
+#include "lib/message/date.h"
 #include "lib/text/idna.h"
 
 #define NAME_MAX_BYTES 1024 /* of a domain in U-labels */
@@ -301,9 +302,13 @@ static int read_times(const struct reading *r)
     if (r->to->kind == FIELD_DKIM_SIGNATURE && t != NULL && signed_at > now + DKIM_CLOCK_SKEW_S)
         return err_set(r->err, ERR_SYNTAX, "the signature was made in the future: t=%llu, now %llu",
                        (unsigned long long)signed_at, (unsigned long long)now);
-    if (x != NULL && expires_at < now)
-        return err_set(r->err, ERR_SYNTAX, "the signature expired: x=%llu, now %llu",
-                       (unsigned long long)expires_at, (unsigned long long)now);
+    if (x != NULL && expires_at < now) {
+        r->to->expired = true;
+        buf_clear(r->scratch);
+        date_format_short((int64_t)expires_at /* below now */, r->scratch);
+        return err_set(r->err, ERR_SYNTAX, "the signature expired at %.*s UTC (x=%llu)",
+                       SLICE_ARG(buf_slice(r->scratch)), (unsigned long long)expires_at);
+    }
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct dkim_signature {
     struct slice b_span;
     uint8_t body_hash[CRYPT_DIGEST_MAX_BYTES];
     size_t body_hash_n;  /* SIZE_MAX when it is longer than any digest */
+    bool expired;        /* only by x= */
     bool identity_below; /* i= is in a subdomain of d= */
     unsigned instance;   /* ARC only */
     struct slice cv;     /* ARC-Seal only */

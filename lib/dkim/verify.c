@@ -71,6 +71,7 @@ static void prepare(struct dkim_verifier *v, const struct dkim_field *field)
     struct dkim_check *c = add_check(v);
     enum crypt_hash_kind kind;
 
+    c->problem = DKIM_PROBLEM_SYNTAX; /* of whatever is decided here */
     if (v->count > DKIM_SIGNATURES_MAX) {
         err_set(&c->reason, ERR_LIMIT, "only the first %d signatures of a message are judged",
                 DKIM_SIGNATURES_MAX);
@@ -80,6 +81,8 @@ static void prepare(struct dkim_verifier *v, const struct dkim_field *field)
     if (dkim_signature_read(FIELD_DKIM_SIGNATURE, field, &v->options, &v->scratch, &c->signature,
                             &c->reason) != 0 ||
         dkim_lookups_want(&v->lookups, &c->signature, &c->lookup, &c->reason) != 0) {
+        if (c->signature.expired)
+            c->problem = DKIM_PROBLEM_EXPIRED;
         dkim_check_decide(c, DKIM_PERMERROR);
         return;
     }
@@ -161,6 +164,7 @@ static void judge(struct dkim_verifier *v, size_t i)
         .limit = s->limit,
         .testing = c->testing,
         .key_bits = c->key_bits,
+        .problem = c->problem,
         .reason = c->reason.text,
     };
 }

@@ -31,6 +31,20 @@ enum dkim_result {
 };
 const char *dkim_result_name(enum dkim_result result); /* "pass", ..., as in RFC 8601 */
 
+/* What stood in the way, for those who give advice; `reason` says it in words. */
+enum dkim_problem {
+    DKIM_PROBLEM_NONE,
+    DKIM_PROBLEM_SYNTAX, /* the field itself, or a ceiling of ours */
+    DKIM_PROBLEM_EXPIRED,
+    DKIM_PROBLEM_NO_ANSWER,
+    DKIM_PROBLEM_NO_KEY,
+    DKIM_PROBLEM_BAD_KEY, /* it cannot be read, or is not for this signature */
+    DKIM_PROBLEM_REVOKED,
+    DKIM_PROBLEM_SHORT_KEY,
+    DKIM_PROBLEM_BODY,      /* was changed */
+    DKIM_PROBLEM_SIGNATURE, /* a signed field was changed, or the key is another one */
+};
+
 struct dkim_verify_options {
     int64_t now_unix_s;
     bool allow_sha1;        /* judge rsa-sha1 as if RFC 8301 were not there */
@@ -45,8 +59,9 @@ struct dkim_verdict {
     struct slice algorithm;        /* a= as written */
     bool has_limit;                /* l= is there: what lies behind is not covered */
     uint64_t limit;
-    bool testing;       /* the key says t=y */
-    unsigned key_bits;  /* 0 if there was no key */
+    bool testing;      /* the key says t=y */
+    unsigned key_bits; /* 0 if there was no key */
+    enum dkim_problem problem;
     const char *reason; /* a sentence; for DKIM_PASS too */
 };
 

@@ -95,7 +95,7 @@ int waybill_signer_finish(struct waybill_signer *s, struct waybill_text *fields_
     buf_init(&signature, CRYPT_SIGNATURE_MAX_BYTES);
     buf_clear(&s->fields);
     dkim_signer_finish(s->signer);
-    for (size_t i = 0; i < s->count && result == 0; i++) {
+    for (size_t i = 0; i < dkim_signer_count(s->signer) && result == 0; i++) {
         buf_clear(&signature);
         result = crypt_key_sign(s->keys[i], dkim_signer_digest(s->signer, i), &signature, &e);
         if (result == 0)

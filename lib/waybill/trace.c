@@ -188,12 +188,15 @@ int waybill_compare_finish(struct waybill_compare *c, size_t *groups_out,
     return 0;
 }
 
-struct waybill_group waybill_compare_group(const struct waybill_compare *c, size_t i)
+const struct waybill_group *waybill_compare_group(const struct waybill_compare *c, size_t i)
 {
     assert(i < c->count);
     const struct compare_group *g = &c->groups[i];
+    struct waybill_group *group = arena_alloc(c->arena, sizeof *group);
 
-    return (struct waybill_group){
+    if (group == NULL)
+        return NULL;
+    *group = (struct waybill_group){
         .message_id = waybill_text_of(g->message_id),
         .copies = g->count,
         .verdict = compare_verdict_name(g->verdict),
@@ -205,17 +208,23 @@ struct waybill_group waybill_compare_group(const struct waybill_compare *c, size
         .advice = waybill_text_of(g->advice),
         .is_collision = g->is_collision,
     };
+    return group;
 }
 
-struct waybill_copy waybill_compare_copy(const struct waybill_compare *c, size_t group, size_t i)
+const struct waybill_copy *waybill_compare_copy(const struct waybill_compare *c, size_t group,
+                                                size_t i)
 {
     assert(group < c->count && i < c->groups[group].count);
     const struct aligned_copy *copy = &c->groups[group].copies[i];
+    struct waybill_copy *made = arena_alloc(c->arena, sizeof *made);
 
-    return (struct waybill_copy){
+    if (made == NULL)
+        return NULL;
+    *made = (struct waybill_copy){
         .name = waybill_text_of(copy->copy->name),
         .hops = copy->copy->received_count,
         .diverge = received_of(copy->diverge, c->arena),
         .changes = waybill_text_of(copy->changes),
     };
+    return made;
 }

@@ -24,9 +24,12 @@ struct waybill_verifier {
     struct asked *asked;
     struct arena *answers; /* one answer at a time */
     char *receiver_text;
-    bool is_ready; /* `result` is filled in */
+    bool is_begun, is_finished; /* a message was begun; its body ended */
+    bool is_ready;              /* `result` is filled in */
     struct waybill_verify_result result;
+    struct waybill_spf_result spf;
     struct waybill_dkim_result *dkim;
+    const struct waybill_dkim_result **dkim_pointers;
     struct buf results_field, received_spf_field;
 };
 
@@ -87,15 +90,27 @@ void waybill_verifier_destroy(struct waybill_verifier **v)
     arena_destroy(&(*v)->answers);
     free((*v)->receiver_text);
     free((*v)->dkim);
+    free((*v)->dkim_pointers);
     buf_finish(&(*v)->results_field);
     buf_finish(&(*v)->received_spf_field);
     free(*v);
     *v = NULL;
 }
 
-int waybill_verifier_begin(struct waybill_verifier *v, const struct waybill_verify_request *request,
+/* A caller that was compiled with an older header has a shorter request. */
+static struct waybill_verify_request whole_request(const struct waybill_verify_request *request)
+{
+    struct waybill_verify_request whole = {0};
+    size_t size = request->struct_size;
+
+    memcpy(&whole, request, size > 0 && size < sizeof whole ? size : sizeof whole);
+    return whole;
+}
+
+int waybill_verifier_begin(struct waybill_verifier *v, const struct waybill_verify_request *given,
                            const char *header, size_t size, struct waybill_error *error)
 {
+    const struct waybill_verify_request whole = whole_request(given), *request = &whole;
     struct verdict_request r = {.helo = slice_of(request->helo),
                                 .mail_from = slice_of(request->mail_from),
                                 .receiver = slice_of(request->receiver),
@@ -103,7 +118,7 @@ int waybill_verifier_begin(struct waybill_verifier *v, const struct waybill_veri
     struct err e;
 
     forget_questions(v);
-    v->is_ready = false;
+    v->is_ready = v->is_begun = v->is_finished = false;
     if (request->client_ip && request->client_ip[0] &&
         !ip_address_parse(slice_of(request->client_ip), &r.client))
         return waybill_fail(error, "the client's address is neither IPv4 nor IPv6");
@@ -111,17 +126,21 @@ int waybill_verifier_begin(struct waybill_verifier *v, const struct waybill_veri
     v->receiver_text = mem_string(request->receiver ? request->receiver : "");
     if (verdict_begin(v->verdict, &r, (struct slice){header, size}, &e))
         return waybill_fail(error, e.text);
+    v->is_begun = true;
     return 0;
 }
 
 void waybill_verifier_body(struct waybill_verifier *v, const char *bytes, size_t size)
 {
-    verdict_body(v->verdict, (struct slice){bytes, size});
+    if (v->is_begun && !v->is_finished)
+        verdict_body(v->verdict, (struct slice){bytes, size});
 }
 
 void waybill_verifier_finish(struct waybill_verifier *v)
 {
-    verdict_finish(v->verdict);
+    if (v->is_begun && !v->is_finished)
+        verdict_finish(v->verdict);
+    v->is_finished = true;
 }
 
 /* --- questions and answers --- */
@@ -133,7 +152,7 @@ bool waybill_verifier_question(struct waybill_verifier *v,
     struct buf name;
     uint64_t id;
 
-    if (!verdict_question(v->verdict, &id, &q))
+    if (!v->is_begun || !verdict_question(v->verdict, &id, &q))
         return false;
     struct asked *a = mem_alloc(sizeof *a);
     buf_init(&name, NAME_MAX_BYTES);
@@ -338,7 +357,9 @@ static void fill_dkim(struct waybill_verifier *v)
     size_t count = verdict_dkim_count(v->verdict);
 
     free(v->dkim);
-    v->dkim = mem_alloc((count + 1) * sizeof *v->dkim); /* at most a header's fields */
+    free(v->dkim_pointers);
+    v->dkim = mem_alloc((count + 1) * sizeof *v->dkim); /* few: DKIM_SIGNATURES_MAX */
+    v->dkim_pointers = mem_alloc((count + 1) * sizeof *v->dkim_pointers);
     for (size_t i = 0; i < count; i++) {
         const struct dkim_verdict *d = verdict_dkim(v->verdict, i);
 
@@ -346,9 +367,14 @@ static void fill_dkim(struct waybill_verifier *v)
                                                   .domain = waybill_text_of(d->domain),
                                                   .selector = waybill_text_of(d->selector),
                                                   .algorithm = waybill_text_of(d->algorithm),
-                                                  .reason = waybill_text_of(slice_of(d->reason))};
+                                                  .reason = waybill_text_of(slice_of(d->reason)),
+                                                  .identity = waybill_text_of(d->identity),
+                                                  .key_bits = d->key_bits,
+                                                  .is_testing = d->testing,
+                                                  .is_body_partly = d->has_limit};
+        v->dkim_pointers[i] = &v->dkim[i];
     }
-    v->result.dkim = v->dkim;
+    v->result.dkim = v->dkim_pointers;
     v->result.dkim_count = count;
 }
 
@@ -358,14 +384,16 @@ static void fill_result(struct waybill_verifier *v)
     const struct verdict_arc *arc = verdict_arc(v->verdict);
     const struct dmarc_outcome *dmarc = verdict_dmarc(v->verdict);
 
+    v->spf = (struct waybill_spf_result){.result = spf_result(spf->result),
+                                         .domain = waybill_text_of(spf->domain),
+                                         .mechanism = waybill_text_of(spf->mechanism),
+                                         .reason = waybill_text_of(spf->reason),
+                                         .explanation = waybill_text_of(spf->explanation),
+                                         .lookups = spf->lookups,
+                                         .void_lookups = spf->void_lookups,
+                                         .is_helo = strcmp(spf->identity, "helo") == 0};
     v->result = (struct waybill_verify_result){
-        .spf = {.result = spf_result(spf->result),
-                .domain = waybill_text_of(spf->domain),
-                .mechanism = waybill_text_of(spf->mechanism),
-                .reason = waybill_text_of(spf->reason),
-                .explanation = waybill_text_of(spf->explanation),
-                .lookups = spf->lookups,
-                .void_lookups = spf->void_lookups},
+        .spf = &v->spf,
         .arc = arc_result(arc->result),
         .arc_instances = arc->instances,
         .dmarc = dmarc_result(dmarc->result),
@@ -374,6 +402,11 @@ static void fill_result(struct waybill_verifier *v)
         .dmarc_reason = waybill_text_of(dmarc->reason),
         .policy = disposition(dmarc->policy),
         .disposition = disposition(dmarc->disposition),
+        .policy_domain = waybill_text_of(dmarc->policy_domain),
+        .spf_aligned = dmarc->spf_aligned,
+        .dkim_aligned = dmarc->dkim_aligned,
+        .arc_reason = waybill_text_of(slice_of(arc->reason)),
+        .arc_sealer = waybill_text_of(arc->sealer),
     };
     fill_dkim(v);
     buf_clear(&v->results_field);
@@ -388,7 +421,7 @@ static void fill_result(struct waybill_verifier *v)
 
 const struct waybill_verify_result *waybill_verifier_result(struct waybill_verifier *v)
 {
-    if (verdict_step(v->verdict) != STEP_DONE)
+    if (!v->is_begun || verdict_step(v->verdict) != STEP_DONE)
         return NULL;
     if (!v->is_ready)
         fill_result(v);

@@ -54,7 +54,8 @@ class Text(ctypes.Structure):
 
 
 class Request(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_char_p) for n in ("client_ip", "helo", "mail_from", "receiver")] + [("time", ctypes.c_int64)]
+    _fields_ = [("size", ctypes.c_size_t)] + [(n, ctypes.c_char_p) for n in ("client_ip", "helo", "mail_from", "receiver")] + [
+        ("time", ctypes.c_int64)]
 
 
 class Question(ctypes.Structure):
@@ -71,7 +72,7 @@ class Answer(ctypes.Structure):
 
 class Spf(ctypes.Structure):
     _fields_ = [("result", ctypes.c_int)] + [(n, Text) for n in ("domain", "mechanism", "reason", "explanation")] + [
-        ("lookups", ctypes.c_uint), ("voids", ctypes.c_uint)]
+        ("lookups", ctypes.c_uint), ("voids", ctypes.c_uint), ("is_helo", ctypes.c_bool)]
 
 
 class Dkim(ctypes.Structure):
@@ -79,7 +80,7 @@ class Dkim(ctypes.Structure):
 
 
 class Result(ctypes.Structure):
-    _fields_ = [("spf", Spf), ("dkim", ctypes.POINTER(Dkim)), ("dkim_count", ctypes.c_size_t), ("arc", ctypes.c_int),
+    _fields_ = [("spf", ctypes.POINTER(Spf)), ("dkim", ctypes.POINTER(ctypes.POINTER(Dkim))), ("dkim_count", ctypes.c_size_t), ("arc", ctypes.c_int),
                 ("arc_instances", ctypes.c_uint), ("dmarc", ctypes.c_int), ("author", Text), ("organization", Text),
                 ("dmarc_reason", Text), ("policy", ctypes.c_int), ("disposition", ctypes.c_int),
                 ("results_field", Text), ("received_spf_field", Text)]
@@ -119,7 +120,7 @@ class Library:
     def verify(self, message, zone, ip="192.0.2.1", helo="mail.example.com", sender="u@example.com"):
         header, _, body = message.partition(b"\r\n\r\n")
         header += b"\r\n\r\n"
-        r = Request(ip.encode(), helo.encode(), sender.encode(), b"mx.example.net", NOW)
+        r = Request(ctypes.sizeof(Request), ip.encode(), helo.encode(), sender.encode(), b"mx.example.net", NOW)
         error = ctypes.create_string_buffer(256)
         if self.lib.waybill_verifier_begin(self.v, ctypes.byref(r), header, ctypes.c_size_t(len(header)), error):
             raise AssertionError(error.value)
@@ -606,14 +607,14 @@ def justified(kind, peer, theirs, ours, what):
 
 def ours_of(kind, library, c):
     if kind == "spf":
-        return NAMES[library.verify(c["message"], c["zone"], c["ip"], c["helo"], c["from"]).spf.result]
+        return NAMES[library.verify(c["message"], c["zone"], c["ip"], c["helo"], c["from"]).spf.contents.result]
     if kind == "dmarc":
         r = library.verify(c["message"], c["zone"], sender="u@" + (c["spf"] or "none.invalid"))
         return [NAMES[r.dmarc], POLICIES[r.policy]]
     r = library.verify(c["message"], c["zone"])
     if kind == "arc":
         return NAMES[r.arc]
-    return ["pass" if r.dkim[i].result == 1 else "fail" for i in range(r.dkim_count)]
+    return ["pass" if r.dkim[i].contents.result == 1 else "fail" for i in range(r.dkim_count)]
 
 
 def alike(kind, theirs):
