@@ -139,7 +139,8 @@ void bounce_verdict_of(enum bounce_category category, char class_digit, bool is_
         retry = BOUNCE_RETRY_NO;
     *verdict_out = (struct bounce_verdict){
         .category = category,
-        .hard = m->hard && class_digit != '4', /* who may come again is not told "dead" */
+        /* who may come again is not told "dead" */
+        .hard = m->hard && class_digit != '4' && !is_delayed,
         .retry = retry,
         .suppress = suppress,
         .who = m->who,
@@ -254,9 +255,12 @@ void bounce_classify(struct bounce_rules *rules, const struct bounce_reply *repl
         rule = ask(rules, reply, slice_from(text, at), scratch, &codes);
     if (rule == NULL || rule->tier == BOUNCE_TIER_GUESS)
         rule = ask(rules, reply, text, scratch, &codes);
-    if ((rule == NULL || rule->tier == BOUNCE_TIER_GUESS) && reply->fallback.n > 0) {
+    /* That it is late is no reason when the text tells no more: what stands around it may. */
+    bool only_late = rule != NULL && rule->category == BOUNCE_EXPIRED && codes.code == 0;
+    if ((rule == NULL || rule->tier == BOUNCE_TIER_GUESS || only_late) && reply->fallback.n > 0) {
         const struct bounce_rule *second = ask(rules, reply, reply->fallback, scratch, &codes);
-        if (second != NULL && (rule == NULL || second->tier < rule->tier))
+        if (second != NULL && (rule == NULL || second->tier < rule->tier ||
+                               (only_late && second->tier == rule->tier)))
             rule = second;
     }
     char digit = '0';

@@ -61,6 +61,11 @@ static const struct report reports[] = {
      "Subject: Warning: message delayed 24 hours\n\nA message that you sent has not yet been "
      "delivered.\n\n  a@b.example\n    mailbox is full\n\nNo action is required.\n",
      "delayed|delayed a@b.example mailbox_full"},
+    {"that it is late is no reason, what stands below is",
+     DAEMON "Subject: Delivery Status Notification (Delay)\n\nDelivery to the following recipient "
+            "has been delayed:\n\n     a@b.example\n\nMessage will be retried for 2 more day(s)\n\n"
+            "Technical details of temporary failure:\nThe error was: 450 4.2.2 Mailbox Full\n",
+     "delayed|delayed a@b.example mailbox_full"},
     {"a complaint",
      "From: fbl@mx.example\nContent-Type: multipart/report; boundary=b\n\n--b\n"
      "Content-Type: message/feedback-report\n\nFeedback-Type: abuse\nVersion: 1\n"
@@ -143,8 +148,10 @@ static void write_answer(const struct bounce_report *report, struct buf *out)
         const struct bounce_recipient *item = &report->recipients[i];
         buf_printf(out, "|%s %.*s %s", bounce_event_name(item->event), SLICE_ARG(item->recipient),
                    bounce_meaning(item->verdict.category)->name);
-        if (item->event == BOUNCE_DELAYED)
+        if (item->event == BOUNCE_DELAYED) {
             assert_string_equal(item->verdict.suppress.text, "never");
+            assert_false(item->verdict.hard);
+        }
     }
     buf_append_char(out, '\0');
 }
