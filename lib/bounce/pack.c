@@ -40,8 +40,8 @@ int main(int argc, char **argv)
     }
     fprintf(out, "#pragma GCC diagnostic ignored \"-Woverlength-strings\"\n"
                  "#include \"lib/bounce/shipped_in.h\"\n");
-    write_database(out, "first", rules->databases[0]);
-    write_database(out, "second", rules->databases[1]);
+    write_database(out, "first", rules->shipped[0].database);
+    write_database(out, "second", rules->shipped[1].database);
     write_database(out, "phrases", phrases_database(phrases));
     fprintf(out,
             "const struct slice bounce_packed_rules[] = {{first_bytes, sizeof first_bytes - 1},"

@@ -20,8 +20,10 @@ void bounce_rules_destroy(struct bounce_rules **rules)
     if (r == NULL)
         return;
     hs_free_scratch(r->scratch);
-    for (size_t i = 0; i < RULE_STAGES; i++)
-        hs_free_database(r->databases[i]);
+    for (size_t i = 0; i < RULE_STAGES; i++) {
+        hs_free_database(r->shipped[i].database);
+        hs_free_database(r->own[i].database);
+    }
     free(r->rules);
     free(r->patterns);
     free(r->owners);
@@ -82,32 +84,34 @@ struct hs_database *bounce_compile(const char *const *texts, const unsigned *fla
     return NULL;
 }
 
-static int compile_stage(struct bounce_rules *rules, size_t stage, struct err *e)
+/* The database of those patterns of a stage that were shipped, or of the others. */
+static int compile_patterns(struct bounce_rules *rules, size_t stage, bool shipped, struct err *e)
 {
+    struct patterns *out = shipped ? &rules->shipped[stage] : &rules->own[stage];
     const char **texts = mem_alloc((rules->pattern_count + 1) * sizeof *texts);
     unsigned *flags = mem_alloc((rules->pattern_count + 1) * sizeof *flags);
     unsigned *ids = mem_alloc((rules->pattern_count + 1) * sizeof *ids);
-    hs_database_t *database = NULL;
     size_t n = 0;
     int result = 0;
 
+    out->base = shipped ? rules->shipped_first : 0;
     for (size_t i = 0; i < rules->pattern_count; i++) {
         size_t rule = rules->owners[i].rule;
-        if (rule < rules->first_rule[stage] || rule >= rules->first_rule[stage + 1])
+        if (rule < rules->first_rule[stage] || rule >= rules->first_rule[stage + 1] ||
+            (i >= rules->shipped_first && i < rules->shipped_end) != shipped)
             continue;
         texts[n] = rules->patterns[i].text;
         flags[n] = BOUNCE_PATTERN_FLAGS;
-        ids[n++] = (unsigned)i; /* at most BOUNCE_PATTERNS_MAX */
+        ids[n++] = (unsigned)(i - out->base); /* at most BOUNCE_PATTERNS_MAX */
     }
-    if (n > 0 && rules->only_shipped)
-        database = bounce_unpack(bounce_packed_rules[stage]);
-    if (n > 0 && database == NULL)
-        database = bounce_compile(texts, flags, ids, n, e);
-    if (n > 0 && database == NULL)
+    if (n > 0 && shipped)
+        out->database = bounce_unpack(bounce_packed_rules[stage]);
+    if (n > 0 && out->database == NULL)
+        out->database = bounce_compile(texts, flags, ids, n, e);
+    if (n > 0 && out->database == NULL)
         result = -1;
-    else if (n > 0 && hs_alloc_scratch(database, &rules->scratch) != HS_SUCCESS)
+    else if (n > 0 && hs_alloc_scratch(out->database, &rules->scratch) != HS_SUCCESS)
         result = err_set(e, ERR_SYSTEM, "no memory to match rules with");
-    rules->databases[stage] = database;
     free(texts);
     free(flags);
     free(ids);
@@ -146,16 +150,25 @@ int bounce_rules_compile(struct bounce_rules *rules, struct err *e)
     rules->seen = mem_alloc((rules->pattern_count + 1) * sizeof *rules->seen);
     index_rules(rules);
     for (size_t stage = 0; stage < RULE_STAGES; stage++)
-        if (compile_stage(rules, stage, e) < 0)
+        if (compile_patterns(rules, stage, true, e) < 0 ||
+            compile_patterns(rules, stage, false, e) < 0)
             return -1;
     return 0;
 }
 
+/* Who is told of matches: the set, and where the database's patterns begin in it. */
+struct hearer {
+    struct bounce_rules *rules;
+    size_t base;
+};
+
 static int note_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                       void *ctx)
 {
-    struct bounce_rules *rules = ctx;
-    struct owner owner = rules->owners[id];
+    const struct hearer *hearer = ctx;
+    struct bounce_rules *rules = hearer->rules;
+    size_t pattern = hearer->base + id;
+    struct owner owner = rules->owners[pattern];
 
     (void)from, (void)to, (void)flags;
     if (owner.kind == PATTERN_MATCH)
@@ -163,8 +176,18 @@ static int note_match(unsigned id, unsigned long long from, unsigned long long t
     else if (owner.kind == PATTERN_NOT)
         rules->vetoed[owner.rule / 64] |= UINT64_C(1) << owner.rule % 64;
     else
-        rules->seen[id] = rules->round;
+        rules->seen[pattern] = rules->round;
     return 0;
+}
+
+static void find_patterns(struct bounce_rules *rules, const struct patterns *patterns,
+                          struct slice text)
+{
+    struct hearer hearer = {rules, patterns->base};
+
+    if (patterns->database != NULL && text.n > 0)
+        (void)hs_scan(patterns->database, text.p, (unsigned)text.n /* BOUNCE_TEXT_MAX */, 0,
+                      rules->scratch, note_match, &hearer);
 }
 
 static bool host_fits(struct slice host, const struct words *hosts)
@@ -277,9 +300,8 @@ const struct bounce_rule *bounce_rules_match(struct bounce_rules *rules,
 
     begin_question(rules);
     for (size_t stage = 0; stage < RULE_STAGES; stage++) {
-        if (rules->databases[stage] != NULL && text.n > 0)
-            (void)hs_scan(rules->databases[stage], text.p, (unsigned)text.n, 0, rules->scratch,
-                          note_match, rules);
+        find_patterns(rules, &rules->own[stage], text);
+        find_patterns(rules, &rules->shipped[stage], text);
         const struct rule *rule = decide(rules, stage, &asked);
         if (rule != NULL)
             return &rule->face;

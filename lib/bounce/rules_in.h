@@ -51,10 +51,16 @@ struct bounce_rules {
     size_t count, rules_room;
     struct pattern *patterns;
     size_t pattern_count, patterns_room;
-    /* Two databases, asked one after the other: most replies are decided by the first, so that the
-     * many patterns of the second are not run. first_rule[stage] is the first rule of each. */
-    hs_database_t *databases[RULE_STAGES];
+    /* Two stages, asked one after the other: most replies are decided by the first, so that the
+     * many patterns of the second are not run. first_rule[stage] is the first rule of each. In each
+     * stage the shipped patterns have a database of their own, which need not be compiled anew
+     * because a user adds some. */
+    struct patterns {
+        hs_database_t *database; /* NULL: there are none */
+        size_t base;             /* its pattern 0 is this one */
+    } shipped[RULE_STAGES], own[RULE_STAGES];
     size_t first_rule[RULE_STAGES + 1];
+    size_t shipped_first, shipped_end; /* the shipped ones among `patterns`; equal: none */
     hs_scratch_t *scratch;
     struct owner *owners; /* by pattern */
     /* Sets of rules, a bit for each in the order of decision, so that only the few are looked at
@@ -64,7 +70,6 @@ struct bounce_rules {
     size_t set_words; /* of each of them */
     uint32_t *seen;   /* by pattern: the last question in which this `need` was found */
     uint32_t round;
-    bool only_shipped; /* nothing but the shipped files was added */
 };
 
 #endif

@@ -233,7 +233,6 @@ static int add_file(struct bounce_rules *rules, const char *name, struct slice b
         if (read_statement(&r, line, e) < 0)
             return -1;
     }
-    rules->only_shipped = false;
     return 0;
 }
 
@@ -245,11 +244,10 @@ int bounce_rules_add(struct bounce_rules *rules, const char *name, struct slice 
 
 int bounce_rules_add_shipped(struct bounce_rules *rules, struct err *e)
 {
-    bool alone = rules->count == 0;
-
+    rules->shipped_first = rules->pattern_count;
     for (size_t i = 0; i < bounce_shipped_count; i++)
         if (add_file(rules, bounce_shipped[i].name, bounce_shipped[i].bytes, true, e) < 0)
             return -1;
-    rules->only_shipped = alone;
+    rules->shipped_end = rules->pattern_count;
     return 0;
 }
