@@ -19,6 +19,8 @@
 #undef toupper
 #undef tolower
 #undef alloca
+#undef sprintf /* clang: a macro of _FORTIFY_SOURCE */
+#undef vsprintf
 // clang-format off
 #pragma GCC poison strcpy strcat sprintf vsprintf gets strtok atoi atol alloca
 #pragma GCC poison strcasecmp strncasecmp
