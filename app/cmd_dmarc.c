@@ -3,6 +3,7 @@
 #include "app/cmd_dmarc_in.h"
 #include "app/daemon.h"
 #include "app/resolver.h"
+#include "base/arena.h"
 #include "base/json.h"
 #include "lib/dmarc/eval.h"
 #include "lib/dnsmsg/zone_write.h"
@@ -113,9 +114,24 @@ static void outcome_text(const struct dmarc_outcome *o, struct buf *out)
     buf_printf(out, "%s\n", advice(o));
 }
 
+/* As A-labels, in which names are compared (RFC 8616 6); what IDNA refuses stays as it is. */
+static struct slice ascii_name(const char *name, struct arena *arena)
+{
+    struct slice result = slice_of(name);
+    struct buf ascii;
+    struct err e;
+
+    buf_init(&ascii, 4096);
+    if (idna_to_ascii(result, &ascii, &e) == 0)
+        result = arena_copy(arena, buf_slice(&ascii));
+    buf_finish(&ascii);
+    return result;
+}
+
 static int run_check(const struct dmarc_options *options)
 {
     struct slice dkim[CLI_LIST_MAX], spf[CLI_LIST_MAX];
+    struct arena *arena = arena_create((size_t)1 << 20);
     struct buf domain, out;
     struct json j;
 
@@ -124,9 +140,9 @@ static int run_check(const struct dmarc_options *options)
     buf_init(&domain, 4096);
     author_domain(slice_of(options->from), &domain);
     for (size_t i = 0; i < options->dkim.count; i++)
-        dkim[i] = slice_of(options->dkim.items[i]);
+        dkim[i] = ascii_name(options->dkim.items[i], arena);
     for (size_t i = 0; i < options->spf.count; i++)
-        spf[i] = slice_of(options->spf.items[i]);
+        spf[i] = ascii_name(options->spf.items[i], arena);
     struct dmarc_request request = {.author_domain = buf_slice(&domain),
                                     .dkim = dkim,
                                     .dkim_count = options->dkim.count,
@@ -149,6 +165,7 @@ static int run_check(const struct dmarc_options *options)
     }
     cli_write(&out);
     buf_finish(&out);
+    arena_destroy(&arena);
     buf_finish(&domain);
     dmarc_destroy(&d);
     resolver_close(&dns);
