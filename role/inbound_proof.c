@@ -246,9 +246,12 @@ static void conclude(struct proof *p)
     struct inbound *in = p->inbound;
     const struct dmarc_outcome *d = verdict_dmarc(p->verdict);
     unsigned policy = m->client->unproven;
-    bool failed = d->result == DMARC_FAIL && d->disposition != DMARC_POLICY_NONE;
+    /* Without one author there is no policy to obey, which is what forgers want: RFC 9989 11.5. */
+    bool nobodys = d->result == DMARC_PERMERROR;
+    bool failed = nobodys || (d->result == DMARC_FAIL && d->disposition != DMARC_POLICY_NONE);
     enum dmarc_policy applied = !failed || policy == CONF_UNPROVEN_ACCEPT ? DMARC_POLICY_NONE
                                 : policy == CONF_UNPROVEN_TAG             ? DMARC_POLICY_QUARANTINE
+                                : nobodys                                 ? DMARC_POLICY_REJECT
                                                                           : d->disposition;
     struct buf fields;
     char text[200];
@@ -258,6 +261,11 @@ static void conclude(struct proof *p)
              LOG_STRING("dmarc", dmarc_result_text(d->result)),
              LOG_STRING("asked", dmarc_policy_text(d->disposition)));
     reports_seen(m, p->verdict, applied);
+    if (applied == DMARC_POLICY_REJECT && nobodys) {
+        message_refused(m, 550, "5.7.1",
+                        "From has to name one author, or authors of one domain (RFC 5322 3.6.2)");
+        return;
+    }
     if (applied == DMARC_POLICY_REJECT) {
         (void)snprintf(text, sizeof text,
                        "%.*s asks to refuse mail in its name that neither SPF nor DKIM proves",
@@ -270,8 +278,8 @@ static void conclude(struct proof *p)
     verdict_results_field(p->verdict, slice_of(in->hostname), &fields);
     verdict_received_spf(p->verdict, &fields);
     if (applied == DMARC_POLICY_QUARANTINE)
-        buf_printf(&fields, "X-Waybill-Quarantine: dmarc=fail policy=%s\r\n",
-                   dmarc_policy_text(d->disposition));
+        buf_printf(&fields, "X-Waybill-Quarantine: dmarc=%s policy=%s\r\n",
+                   dmarc_result_text(d->result), dmarc_policy_text(d->disposition));
     message_proven(m, p->verdict, buf_slice(&fields));
     buf_finish(&fields);
 }

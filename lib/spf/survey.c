@@ -215,6 +215,9 @@ static enum step run_record(struct spf_survey *s)
         return leave_record(s);
     for (size_t i = 0; i < s->answer->count; i++)
         if (spf_record_is(s->answer->records[i].text)) {
+            if (s->depth == 0 && s->tree.record_count < SPF_SURVEY_RECORDS_MAX)
+                s->tree.records[s->tree.record_count++] =
+                    arena_copy(s->arena, s->answer->records[i].text);
             found = s->answer->records[i].text;
             strings = s->answer->records[i].string_count;
             count++;

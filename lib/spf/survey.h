@@ -13,6 +13,7 @@
 
 #define SPF_SURVEY_LOOKUPS_MAX 80 /* it gives up beyond: the record is broken anyway */
 #define SPF_SURVEY_DEPTH_MAX 16
+#define SPF_SURVEY_RECORDS_MAX 8 /* of one domain that are kept; more are no better than two */
 
 /* One line of the tree, in order. */
 struct spf_node {
@@ -53,7 +54,9 @@ struct spf_finding {
 
 struct spf_tree {
     struct slice domain;
-    struct slice record; /* empty if there is none */
+    struct slice record;                          /* the first one; empty if there is none */
+    struct slice records[SPF_SURVEY_RECORDS_MAX]; /* all of them; there should be one */
+    size_t record_count;
     const struct spf_node *nodes;
     const struct spf_network *networks;
     const struct spf_finding *findings;

@@ -83,6 +83,17 @@ with tempfile.TemporaryDirectory() as tmp:
             got = sink.mails()[-1]
             assert b"dkim=pass" in got and b"dmarc=pass" in got and b"spf=fail" in got, got
 
+            # two authors of different domains would leave no policy to obey
+            def shared(to):
+                return give(w.port, "a@good.test", to, mail("good.test, x@bad.test"))
+            code, text = shared("b@local.test")
+            assert code == 550 and b"one author" in text, (code, text)
+            for to, marked in (("b@tagging.test", True), ("b@easy.test", False)):
+                before = len(sink.mails())
+                assert shared(to)[0] == 250
+                wait_for(lambda: len(sink.mails()) > before, "the mail of two authors")
+                assert (b"X-Waybill-Quarantine: dmarc=permerror" in sink.mails()[-1]) == marked, sink.mails()[-1]
+
             # what claims to be ours goes, what others say stays
             forged = "Authentication-Results: waybill.test; dmarc=pass\r\nAuthentication-Results: other.test; spf=pass\r\n"
             _, _, got = take("unsure.test", extra=forged)
