@@ -6,6 +6,7 @@
 
 #define FIRST_FIELDS 64
 #define NAME_PIECE_BYTES 128
+#define QUICK_FIELDS_MAX 64 /* so few may collide: nobody's search is long */
 
 /* One line with its CR LF; a CR or LF alone ends nothing. */
 static struct slice cut_line(struct slice *rest)
@@ -48,8 +49,25 @@ static struct slice name_of(struct slice raw)
     return slice_sub(raw, 0, n);
 }
 
+/* A few multiplications; whoever tries finds names that collide. */
+static uint64_t quick_hash(uint64_t seed, struct slice name)
+{
+    uint64_t hash = seed ^ name.n, word;
+
+    for (size_t at = 0; at < name.n; at += sizeof word) {
+        struct slice piece = slice_sub(name, at, sizeof word);
+
+        word = 0;
+        memcpy(&word, piece.p, piece.n);
+        word |= UINT64_C(0x2020202020202020); /* letters become small, some others too */
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return hash ^ hash >> 32;
+}
+
 /* Of the lower-case name, piece by piece. */
-static uint64_t name_hash(uint64_t seed, struct slice name)
+static uint64_t careful_hash(uint64_t seed, struct slice name)
 {
     char lower[NAME_PIECE_BYTES];
     uint64_t hash = seed;
@@ -68,7 +86,9 @@ static uint64_t name_hash(uint64_t seed, struct slice name)
 /* The slot of the name, or the empty slot where it would be. */
 static size_t find_slot(struct dkim_fields *f, struct slice name)
 {
-    size_t at = name_hash(f->seed, name) & (f->slots - 1);
+    bool few = f->count <= QUICK_FIELDS_MAX;
+    uint64_t hash = few ? quick_hash(f->seed, name) : careful_hash(f->seed, name);
+    size_t at = hash & (f->slots - 1);
 
     for (f->probes++; f->lowest[at] != DKIM_FIELD_NONE; f->probes++) {
         if (slice_eq_nocase(f->list[f->lowest[at]].name, name))
