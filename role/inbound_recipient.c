@@ -1,4 +1,5 @@
 /* Recipients: who exists here, and who takes the place of an address of ours. */
+#include "lib/addr/domain.h"
 #include "mta/event/options.h"
 #include "role/inbound_in.h"
 #include "role/recipients.h"
@@ -181,8 +182,7 @@ static bool add_target(struct client *c, struct slice address, struct slice targ
     added = add(c, target, buf_slice(options));
     options->n = before;
     if (added && c->forward_domain.n == 0)
-        c->forward_domain =
-            arena_copy(c->envelope, slice_from(address, slice_find_last(address, '@') + 1));
+        c->forward_domain = arena_copy(c->envelope, domain_of_address(address));
     return added;
 }
 

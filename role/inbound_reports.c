@@ -1,6 +1,7 @@
 /* DMARC reports at the door: what each message to a local domain is told about to the queue, and
  * what others report about our domains. The latter come from anybody, packed: everything has a
  * ceiling. */
+#include "lib/addr/domain.h"
 #include "lib/dmarc/tally.h"
 #include "lib/dmarc/unpack.h"
 #include "lib/dnsmsg/name.h"
@@ -17,13 +18,6 @@
 #define SEEN_AUTHS_MAX DMARC_TALLY_AUTHS_MAX
 
 /* --- what we see --- */
-
-static struct slice domain_of(struct slice address)
-{
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? SLICE("") : slice_from(address, at + 1);
-}
 
 static void describe_policy(const struct dmarc_outcome *d, struct buf *out)
 {
@@ -109,7 +103,7 @@ void reports_seen(struct message *m, struct verdict *v, enum dmarc_policy applie
         .dkim = d->dkim_aligned ? SLICE("pass") : SLICE("fail"),
         .spf = d->spf_aligned ? SLICE("pass") : SLICE("fail"),
         .header_from = d->author_domain,
-        .envelope_from = domain_of(m->client->sender_path),
+        .envelope_from = domain_of_address(m->client->sender_path),
         .reasons = find_reason(d, applied, &reason),
     };
     if (list_results(v, auths) > 0)

@@ -1,4 +1,5 @@
 /* Mail to bounce addresses: who may send it, what it says. And: who is suppressed? */
+#include "lib/addr/domain.h"
 #include "lib/addr/srs.h"
 #include "lib/addr/verp.h"
 #include "lib/bounce/report.h"
@@ -74,10 +75,8 @@ bool inbound_return_is_on(const struct inbound *in)
 
 static bool is_return_path(const struct inbound *in, struct slice address)
 {
-    size_t at = slice_find_last(address, '@');
-
-    return inbound_return_is_on(in) && at != SLICE_NONE &&
-           slice_eq_nocase(slice_from(address, at + 1), slice_of(in->conf->return_path_domain));
+    return inbound_return_is_on(in) &&
+           slice_eq_nocase(domain_of_address(address), slice_of(in->conf->return_path_domain));
 }
 
 /* "feedback@return.example.com": where providers send complaints. Which bounce address one is about

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/ascii.h"
+#include "lib/addr/domain.h"
 #include "mta/event/outcome.h"
 #include "role/queue_in.h"
 #include "role/recipients.h"
@@ -96,8 +97,7 @@ static bool find_folder(const struct queue *q, const char *template, struct slic
 
 bool queue_maildir_lacks(const struct queue *q, struct slice address)
 {
-    const struct conf_route *route =
-        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
+    const struct conf_route *route = conf_find_route(q->conf, domain_of_address(address));
     const char *template = route == NULL || !route->local ? NULL : maildir_of(route);
     struct buf folder;
     bool found;

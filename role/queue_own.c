@@ -73,8 +73,8 @@ static void learn_keys(struct queue_own *own, struct slice payload)
 /* All keys of the domain nearest to the author's: relaxed alignment holds with one above it. */
 static void choose_keys(const struct queue_own *own, struct slice author, struct waiting *w)
 {
-    size_t at = slice_find_last(author, '@'), nearest = 0;
-    struct slice name = at == SLICE_NONE ? SLICE("") : slice_from(author, at + 1);
+    struct slice name = domain_of_address(author);
+    size_t nearest = 0;
 
     for (size_t i = 0; i < own->known.n; i++) {
         struct slice domain = own->known.list[i].domain;
@@ -285,7 +285,6 @@ struct id queue_own_id(struct queue *q)
 
 int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e)
 {
-    size_t at = slice_find_last(m->to, '@');
     int64_t now_ms = loop_unix_ms(q->env.loop), due_ms;
     struct ledger_recipient to = {.address = m->to, .options = m->to_options};
     struct ledger_message message = {.id = m->id,
@@ -304,8 +303,7 @@ int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e)
     buf_init(&site, 1024);
     buf_append(&head, m->head);
     buf_append_text(&head, "\r\n");
-    struct slice domain = at == SLICE_NONE ? SLICE("") : slice_from(m->to, at + 1);
-    struct slice name = queue_site_of(q, domain, &site);
+    struct slice name = queue_site_of(q, domain_of_address(m->to), &site);
     if (stage(q, m->id, buf_slice(&head), m->body, &message.place, e) == 0 &&
         (to.site = queue_site_number(q, name, e)) != 0) {
         due_ms = begin_signing(q->own, m, name) ? now_ms + PATIENCE_MS : now_ms;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/ascii.h"
+#include "lib/addr/domain.h"
 #include "lib/crypt/hash.h"
 #include "mta/event/outcome.h"
 #include "role/queue_in.h"
@@ -60,13 +61,6 @@ static void join_next_hops(const struct conf_route *route, struct buf *out)
     }
 }
 
-static struct slice domain_of(struct slice address)
-{
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? (struct slice){0} : slice_from(address, at + 1);
-}
-
 struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                            const struct ledger_message *message,
                            const struct ledger_recipient *recipients, size_t n, struct slice site)
@@ -91,7 +85,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
     const struct slice sender = route != NULL && route->local
                                     ? message->sender
                                     : queue_return_path(q, message, &list[0], &path);
-    const struct slice domain = domain_of(sender);
+    const struct slice domain = domain_of_address(sender);
     job = mem_alloc(sizeof *job + site.n + domain.n);
     for (size_t i = 0; i < count && !job->wants_success; i++)
         job->wants_success = slice_search(list[i].options, SLICE("SUCCESS")) != SLICE_NONE;

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/ascii.h"
+#include "lib/addr/domain.h"
 #include "lib/addr/path.h"
 #include "lib/dnsmsg/name.h"
 
@@ -85,13 +86,6 @@ static struct slice keep_address(struct dmarc_destination *d, struct slice uri)
     return address;
 }
 
-static struct slice host_of(struct slice address)
-{
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? SLICE("") : slice_from(address, at + 1);
-}
-
 /* --- the steps --- */
 
 static enum step finish(struct dmarc_destination *d, enum dmarc_consent consent,
@@ -149,7 +143,7 @@ enum step dmarc_destination_start(struct dmarc_destination *d, struct slice poli
     d->outcome = (struct dmarc_destination_outcome){.consent = DMARC_CONSENT_MISSING};
     d->policy_domain = arena_copy(d->arena, policy_domain);
     d->outcome.address = keep_address(d, uri);
-    d->host = host_of(d->outcome.address);
+    d->host = domain_of_address(d->outcome.address);
     d->state = POLICY_ORGANIZATION;
     if (d->host.n == 0)
         return finish(d, DMARC_CONSENT_MISSING, SLICE("only mailto: with one address is sent to"));
@@ -182,7 +176,7 @@ static enum step take_consent(struct dmarc_destination *d, const struct dns_answ
         if (!dmarc_uri_next(&record.rua, &uri))
             continue;
         struct slice other = keep_address(d, uri);
-        if (!slice_eq_nocase(host_of(other), d->host))
+        if (!slice_eq_nocase(domain_of_address(other), d->host))
             return finish(d, DMARC_CONSENT_MISSING,
                           SLICE("its consent names an address of another host"));
         d->outcome.address = other;
