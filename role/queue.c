@@ -130,6 +130,22 @@ static void schedule_committed(struct queue *q)
     buf_clear(&q->facts);
 }
 
+static void end_expiries(struct queue *q, bool good)
+{
+    int64_t again_ms = loop_unix_ms(q->env.loop) + FACTS_AGAIN_MS;
+
+    for (size_t i = 0; i < q->expiry_n; i++) {
+        struct pending_expiry *x = &q->expiries[i];
+
+        if (!good) { /* it is as old the next time */
+            ledger_give_back(q->ledger, x->work);
+            schedule_expect(q->schedule, slice_of(x->site), again_ms);
+        }
+        free(x->site);
+    }
+    q->expiry_n = 0;
+}
+
 /* Nothing of the group happened. Mail was refused; facts stay to be written again. */
 static void undo_group(struct queue *q)
 {
@@ -227,6 +243,7 @@ static void commit_group(void *ctx)
             schedule_committed(q);
         else
             undo_group(q);
+        end_expiries(q, good);
         queue_reports_committed(q, good);
         queue_control_committed(q->control, good);
         if (good && ledger_checkpoint_if_due(q->ledger, &e) < 0)
@@ -424,6 +441,7 @@ static void queue_destroy(void *role)
     free(q->accepts);
     free(q->dots);
     free(q->dones);
+    free(q->expiries);
     free(q->fresh);
     free(q);
 }

@@ -81,6 +81,12 @@ struct pending_done {
     int64_t due_ms; /* of what is left of it; LEDGER_NEVER: nothing */
 };
 
+/* A unit that was too old for another attempt. */
+struct pending_expiry {
+    const struct ledger_unit *work;
+    char *site; /* owned */
+};
+
 struct queue {
     struct role_env env;
     const struct conf *conf;
@@ -104,6 +110,8 @@ struct queue {
     size_t dot_n, dot_cap;
     struct pending_done *dones;
     size_t done_n, done_cap;
+    struct pending_expiry *expiries;
+    size_t expiry_n, expiry_cap;
     struct job **fresh; /* new units, to be scheduled after the commit */
     size_t fresh_n, fresh_cap;
     struct buf facts;      /* outcome messages of this group, to be written again if it fails */
@@ -149,7 +157,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                            const struct ledger_recipient *recipients, size_t n, struct slice site);
 void queue_free_job(struct job **job);
 void queue_take_dot(struct queue *q, struct queue_link *from, struct slice payload);
-/* `payload` is an encoded outcome. False: it could not be written now, keep it. */
+/* `payload` is an encoded outcome; it is kept until it is written down. */
 void queue_take_outcome(struct queue *q, struct slice payload);
 void queue_lost_outbound(struct queue *q, unsigned link);
 int64_t queue_expiry_of(const struct queue *q, struct slice stream);

@@ -233,8 +233,10 @@ int64_t queue_expiry_of(const struct queue *q, struct slice stream)
 }
 
 /* A unit that is older than its stream keeps mail is given up here, without an attempt. */
-static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_ms)
+static bool expire(struct queue *q, const struct ledger_unit *work, struct slice site,
+                   int64_t now_ms)
 {
+    struct pending_expiry *x;
     struct ledger_result result = {
         .kind = LEDGER_EV_EXPIRED,
         .state = LEDGER_EXPIRED,
@@ -248,6 +250,12 @@ static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_
         return false;
     queue_open_group(q);
     arena_reset(q->arena);
+    queue_grow(&q->expiries, &q->expiry_cap, q->expiry_n + 1, sizeof *q->expiries);
+    x = &q->expiries[q->expiry_n++];
+    *x = (struct pending_expiry){.work = work, .site = mem_alloc(site.n + 1)};
+    memcpy(x->site, site.p, site.n);
+    if (q->spoiled)
+        return true; /* what a rollback leaves of it is given back */
     if (queue_bounce_results(q, work, &result, 1, QUEUE_SUCCESS_UNSAID, &e) < 0 ||
         ledger_outcome(q->ledger, work, &result, 1, LEDGER_NEVER, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.expire", LOG_ERR(&e));
@@ -291,7 +299,7 @@ static int64_t load(void *ctx, struct slice site, int64_t now_ms, size_t room)
     for (size_t i = 0; i < units.n; i++)
         taken[i] = units.p[i]; /* the array goes with the next call */
     for (size_t i = 0; i < units.n; i++)
-        if (!expire(q, taken[i], now_ms))
+        if (!expire(q, taken[i], site, now_ms))
             load_unit(q, taken[i], site);
     if (ledger_next_due(q->ledger, number, &due_ms, &e) < 0)
         return now_ms + 1000;
