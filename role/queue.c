@@ -401,6 +401,24 @@ static int list_sites(struct queue *q, struct err *e)
     return 0;
 }
 
+/* What is under way finds out from the ledger after the next start; nothing is written any more. */
+static void free_jobs(struct queue *q)
+{
+    size_t cursor = 0;
+    struct slice key;
+    void *value;
+
+    while (map_next(q->attempts, &cursor, &key, &value)) {
+        struct job *job = value;
+
+        queue_free_job(&job);
+    }
+    for (size_t i = 0; i < q->fresh_n; i++)
+        queue_free_job(&q->fresh[i]);
+    for (size_t i = 0; i < q->expiry_n; i++)
+        free(q->expiries[i].site);
+}
+
 static void queue_destroy(void *role)
 {
     struct queue *q = role;
@@ -418,11 +436,10 @@ static void queue_destroy(void *role)
     for (unsigned i = 0; i < ROLE_COPIES_MAX; i++) {
         queue_forget_pieces(&q->inbound[i]);
         bus_close(&q->inbound[i].bus);
-        if (q->outbound[i].bus != NULL)
-            queue_lost_outbound(q, i);
         bus_close(&q->outbound[i].bus);
     }
     schedule_destroy(&q->schedule);
+    free_jobs(q);
     spool_close(&q->spool);
     ledger_close(&q->ledger);
     map_destroy(&q->attempts);

@@ -47,7 +47,7 @@ struct queue_reports {
     struct arena *arena; /* of the period in hand */
     struct ledger_dmarc_period period;
     bool is_asked;    /* outbound has a question about it */
-    bool has_unknown; /* DNS did not answer about some: come again */
+    bool has_unknown; /* DNS did not answer about some, or the disk failed: come again */
     bool is_manual;   /* a person asked for this run */
 };
 
@@ -137,6 +137,8 @@ void queue_reports_committed(struct queue *q, bool good)
     struct slice key;
     void *value;
 
+    if (!good && r->is_running)
+        r->has_unknown = true; /* what was closed is open again: come again for it */
     if (map_count(r->counted) == 0)
         return;
     if (good) { /* all of it was written: queue_reports_write() comes before each commit */
@@ -475,6 +477,18 @@ int queue_reports_store(struct queue *q, struct slice text, struct err *e)
     return result;
 }
 
+static void refuse_piece(struct queue_link *from, const struct msg_dmarc_piece *m,
+                         const struct err *e)
+{
+    const struct msg_accepted no = {.txn = m->txn,
+                                    .id = m->id,
+                                    .code = e->code == ERR_LIMIT ? 452 : 554,
+                                    .text = slice_of(e->text)};
+
+    msg_accepted_encode(&no, bus_begin(from->bus, MSG_ACCEPTED));
+    bus_end(from->bus);
+}
+
 void queue_take_dmarc_piece(struct queue *q, struct queue_link *from, struct slice payload)
 {
     struct msg_dmarc_piece m;
@@ -486,14 +500,10 @@ void queue_take_dmarc_piece(struct queue *q, struct queue_link *from, struct sli
     queue_open_group(q);
     if (!q->spoiled && queue_reports_store(q, m.piece, &e) < 0) {
         log_warn(q->env.log, "dmarc.received", LOG_ERR(&e));
-        if (e.code != ERR_LIMIT) {
+        if (e.code != ERR_LIMIT && e.code != ERR_SYNTAX) {
             q->spoiled = true;
-        } else if (m.answers) {
-            const struct msg_accepted no = {
-                .txn = m.txn, .id = m.id, .code = 452, .text = slice_of(e.text)};
-
-            msg_accepted_encode(&no, bus_begin(from->bus, MSG_ACCEPTED));
-            bus_end(from->bus);
+        } else if (m.answers) { /* nothing of it was written: no other mail suffers */
+            refuse_piece(from, &m, &e);
             return;
         }
     }
