@@ -557,6 +557,7 @@ void message_accepted(struct message *m, const struct msg_accepted *a)
            a->code == 250   ? "2.0.0"
            : a->code == 452 ? "4.3.1"
            : a->code == 550 ? "5.7.1"
+           : a->code == 554 ? "5.6.0"
                             : "4.3.0",
            text);
 }

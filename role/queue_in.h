@@ -21,7 +21,6 @@
 #include "store/spool/spool.h"
 
 #define QUEUE_REPORTS_STREAM "reports" /* of DMARC reports that we send */
-#define SEGMENTS_HELD 64               /* descriptors of the spool that an outbound process keeps */
 
 struct queue;
 struct queue_bounce;
@@ -35,9 +34,9 @@ struct queue_link {
     struct queue *queue;
     enum role_kind kind;
     unsigned index;
-    struct bus *bus;                  /* NULL: that process is not there now */
-    bool stopping;                    /* outbound: it gives back what it did not begin */
-    uint64_t segments[SEGMENTS_HELD]; /* outbound: the descriptors it holds, newest overwrites */
+    struct bus *bus;                       /* NULL: that process is not there now */
+    bool stopping;                         /* outbound: it gives back what it did not begin */
+    uint64_t segments[ROLE_SEGMENTS_HELD]; /* outbound: those it holds, newest overwrites */
     unsigned segment_next;
     struct map *writers; /* inbound: txn -> spool_writer of a body that streams in */
 };
@@ -220,6 +219,7 @@ void queue_own_attached(struct queue *q, struct bus *bus); /* of the keys role *
 struct id queue_own_id(struct queue *q);
 /* Adds it to the open group. It leaves when it is signed, or unsigned after some seconds. */
 MUST_USE int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e);
+
 /* queue_srs.c: forwarded mail that leaves with an address made of its sender's */
 MUST_USE int queue_srs_create(struct queue *q, struct err *e);
 void queue_srs_destroy(struct queue *q);
@@ -245,6 +245,7 @@ MUST_USE int queue_reports_run(struct queue *q, struct slice day, uint64_t *coun
 bool queue_reports_are_running(const struct queue *q);
 /* A piece (lib/dmarc/tally.h) of a report that somebody gives us. Inside a group. */
 MUST_USE int queue_reports_store(struct queue *q, struct slice piece, struct err *e);
+
 /* queue_doctor.c: does DNS say what this server does? */
 void queue_doctor_create(struct queue *q);
 void queue_doctor_destroy(struct queue *q);

@@ -139,7 +139,7 @@ void queue_free_job(struct job **job)
 
 static bool holds_segment(const struct queue_link *link, uint64_t segment)
 {
-    for (size_t i = 0; i < SEGMENTS_HELD; i++)
+    for (size_t i = 0; i < ROLE_SEGMENTS_HELD; i++)
         if (link->segments[i] == segment)
             return true;
     return false;
@@ -162,7 +162,7 @@ static bool send_segment(struct queue *q, struct queue_link *link, uint64_t segm
     bus_attach(link->bus, fd);
     bus_end(link->bus);
     link->segments[link->segment_next] = segment;
-    link->segment_next = (link->segment_next + 1) % SEGMENTS_HELD;
+    link->segment_next = (link->segment_next + 1) % ROLE_SEGMENTS_HELD;
     return true;
 }
 
