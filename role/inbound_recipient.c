@@ -6,11 +6,6 @@
 
 #define ADDRESS_ROOM 512
 
-static bool is_maildir(const struct conf_route *route)
-{
-    return route->via.count == 1 && slice_starts(slice_of(route->via.items[0]), SLICE("maildir:"));
-}
-
 /* --- those who exist --- */
 
 /* RFC 5321 4.5.1 wants somebody to read what postmaster gets; it is only taken where that is so. */
@@ -96,7 +91,7 @@ enum recipient_place recipient_find(const struct inbound *in, struct slice addre
     untagged = recipient_untagged(address, in->conf->recipient_delimiter, &out);
     if (forwards_find(in->forwards, address, untagged).n > 0)
         return RECIPIENT_HERE;
-    if (is_maildir(route))
+    if (conf_route_maildir(route) != NULL)
         return RECIPIENT_ASK;
     list = list_of(in, route);
     if (list == NULL || recipients_have(list, address) ||

@@ -7,7 +7,6 @@
 #include "lib/dnsmsg/name.h"
 #include "lib/verdict/verdict.h"
 #include "role/inbound_in.h"
-#include "store/ledger/dmarc.h"
 
 #define OPEN_MAX 8                      /* reports that come in at once */
 #define MAIL_MAX ((size_t)12 << 20)     /* 8 MiB in base64, and what is around it */
@@ -108,7 +107,7 @@ void reports_seen(struct message *m, struct verdict *v, enum dmarc_policy applie
     };
     if (list_results(v, auths) > 0)
         seen.auths = auths;
-    buf_init(&policy, LEDGER_DMARC_TEXT_MAX);
+    buf_init(&policy, DMARC_TALLY_POLICY_MAX);
     buf_init(&row, DMARC_TALLY_LINE_MAX);
     describe_policy(d, &policy);
     dmarc_tally_write_row(&seen, &row);
@@ -209,12 +208,12 @@ static void send_report(struct message *m, const struct dmarc_report *report, bo
              LOG_INT("rows", report->row_count), LOG_INT("messages", report->messages));
 }
 
-/* Rows beyond what the ledger keeps do not travel. */
+/* Rows that nobody will keep do not travel. */
 static void cut_rows(struct dmarc_report *report)
 {
     struct dmarc_row *row = report->rows;
 
-    for (size_t i = 1; row != NULL && i < LEDGER_DMARC_RECEIVED_ROWS_MAX; i++)
+    for (size_t i = 1; row != NULL && i < DMARC_TALLY_REPORT_ROWS; i++)
         row = row->next;
     if (row != NULL)
         row->next = NULL;

@@ -27,6 +27,10 @@
 /* of a report: rows in memory, its XML (an entity takes six bytes for one), and what is packed */
 #define MEMORY_MAX (REPORT_MAKING_BYTES + (1u << 20))
 
+_Static_assert(DMARC_TALLY_LINE_MAX <= LEDGER_DMARC_LINE_MAX, "the ledger has room for a row");
+_Static_assert(DMARC_TALLY_POLICY_MAX <= LEDGER_DMARC_TEXT_MAX, "and for a policy");
+_Static_assert(DMARC_TALLY_REPORT_ROWS <= LEDGER_DMARC_RECEIVED_ROWS_MAX, "and for a report");
+
 struct counted {
     struct slice domain, policy, rua, row;
     int64_t now_s;
@@ -455,7 +459,7 @@ int queue_reports_store(struct queue *q, struct slice text, struct err *e)
     if (!dmarc_tally_read_piece(text, &piece, &rows))
         return err_set(e, ERR_SYNTAX, "a piece of a DMARC report cannot be read");
     struct buf policy;
-    buf_init(&policy, LEDGER_DMARC_TEXT_MAX);
+    buf_init(&policy, DMARC_TALLY_POLICY_MAX);
     dmarc_tally_write_policy(&piece.report, &policy);
     const struct ledger_dmarc_received r = {.org = piece.report.org_name,
                                             .report_id = piece.report.report_id,
