@@ -266,7 +266,6 @@ const char *return_end(struct message *m)
     struct msg_report out = {.txn = m->txn,
                              .id = m->id,
                              .address = c->recipients[0].address,
-                             .sender = c->sender_path,
                              .client_ip = slice_of(c->ip),
                              .class_digit = '0'};
     struct err e;
@@ -287,7 +286,6 @@ const char *return_end(struct message *m)
         out.delayed = about->event == BOUNCE_DELAYED;
     }
     out.category = slice_of(bounce_meaning(verdict.category)->name);
-    out.hard = verdict.hard;
     if (is_feedback(in, out.address)) {
         out.address = find_return_path(in, buf_slice(&m->body));
         if (report.event != BOUNCE_COMPLAINT && report.event != BOUNCE_UNSUBSCRIBE)

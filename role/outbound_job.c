@@ -199,6 +199,7 @@ static void on_report(void *ctx, struct deliver_job *deliver, const struct deliv
     m.state = slice_of(report->state);
     m.site_down = report->site_down;
     m.reports = report->talk != NULL && smtp_client_capabilities(report->talk)->dsn;
+    m.reused = report->session != NULL && session_messages(report->session) > 1;
     m.source = wire_source(report->session, source);
     m.groups = groups;
     bool give_back = o->stopping && report->session == NULL; /* it was not tried */
