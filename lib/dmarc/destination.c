@@ -56,18 +56,18 @@ bool dmarc_mailto_address(struct slice uri, struct buf *out)
     struct path path;
     struct err e;
 
-    if (!slice_starts_nocase(uri, scheme))
-        return false;
-    for (size_t i = 0; i < text.n; i++) {
+    bool is_whole = slice_starts_nocase(uri, scheme);
+
+    for (size_t i = 0; is_whole && i < text.n; i++) {
         int high = i + 2 < text.n ? ascii_hex_value(text.p[i + 1]) : -1;
         int low = i + 2 < text.n ? ascii_hex_value(text.p[i + 2]) : -1;
 
-        if (text.p[i] == '%' && (high < 0 || low < 0))
-            break; /* what is left out makes it no address */
+        is_whole = text.p[i] != '%' || (high >= 0 && low >= 0);
         buf_append_char(out, text.p[i] == '%' ? (char)(high * 16 + low) : text.p[i]);
         i += text.p[i] == '%' ? 2 : 0;
     }
-    if (!out->full && path_parse_address(slice_from(buf_slice(out), before), 0, &path, &e) == 0 &&
+    if (is_whole && !out->full &&
+        path_parse_address(slice_from(buf_slice(out), before), 0, &path, &e) == 0 &&
         !path.is_literal && dns_name_is_host(path.domain))
         return true;
     out->n = before;
