@@ -195,7 +195,6 @@ MUST_USE int queue_bounce_results(struct queue *q, const struct ledger_unit *wor
                                   enum queue_success success, struct err *e);
 MUST_USE int queue_find_suppression(struct queue *q, struct slice address, struct slice stream,
                                     bool *found_out, struct ledger_suppression *out, struct err *e);
-MUST_USE int queue_suppress(struct queue *q, const struct ledger_suppression *s, struct err *e);
 MUST_USE int queue_suppress_lines(struct queue *q, struct slice lines, uint64_t *count_out,
                                   struct err *e);
 MUST_USE int queue_unsuppress(struct queue *q, struct slice text, uint64_t *count_out,

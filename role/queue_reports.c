@@ -6,7 +6,6 @@
  *     dmarc_piece --> ledger
  *
  * A run goes through the periods one by one, one turn each, so that no mail waits for it. */
-#include "lib/crypt/hash.h"
 #include "lib/dmarc/destination.h"
 #include "lib/dmarc/mail.h"
 #include "lib/dmarc/tally.h"

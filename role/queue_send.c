@@ -4,7 +4,6 @@
 
 #include "base/ascii.h"
 #include "lib/addr/domain.h"
-#include "lib/crypt/hash.h"
 #include "mta/event/outcome.h"
 #include "role/queue_in.h"
 

@@ -50,8 +50,6 @@ struct found_address {
 };
 /* The next address at or after `at`; false if there is none. */
 bool address_find(struct slice text, size_t at, struct found_address *found_out);
-/* The first address in a text, or what stands in the first <...>, or the trimmed text. */
-struct slice address_first(struct slice text);
 
 /* --- fields.c: RFC 3464 fields, wherever they stand --- */
 
@@ -73,10 +71,6 @@ struct slice prose_reason(struct bounce_reader *r, struct slice address, bool ne
 enum bounce_event prose_mode(const struct bounce_reader *r);
 /* The offset in `text` (LF) where the returned message begins; text.n if it does not. */
 size_t prose_find_original(struct slice text);
-
-/* --- original.c --- */
-
-void original_from_text(struct bounce_reader *r, struct slice text);
 
 /* --- kinds.c: complaints, receipts, auto-replies --- */
 
