@@ -60,17 +60,15 @@ static void join_next_hops(const struct conf_route *route, struct buf *out)
     }
 }
 
-struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
-                           const struct ledger_message *message,
-                           const struct ledger_recipient *recipients, size_t n, struct slice site)
+/* The unit's recipients. `recipients` is either the whole message (fresh) or just these (loaded).
+ */
+static struct msg_envelope_recipient *list_recipients(const struct ledger_unit *work,
+                                                      const struct ledger_recipient *recipients,
+                                                      size_t n, size_t count)
 {
-    const struct conf_route *route = conf_route_of_site(q->conf, site);
-    struct job *job;
-    size_t count = (size_t)ranges_count(work->recipients), filled = 0;
     struct msg_envelope_recipient *list = mem_alloc(count * sizeof *list);
-    struct buf frame, hops, path;
+    size_t filled = 0;
 
-    /* `recipients` is either the whole message (fresh) or just the unit (loaded). */
     for (size_t r = 0; r < work->recipients.n; r++)
         for (uint32_t k = work->recipients.p[r].first; k <= work->recipients.p[r].last; k++) {
             size_t at = n == count ? filled : k - 1;
@@ -79,6 +77,19 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                 .n = k, .address = recipients[at].address, .options = recipients[at].options};
         }
     assert(filled == count);
+    return list;
+}
+
+struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
+                           const struct ledger_message *message,
+                           const struct ledger_recipient *recipients, size_t n, struct slice site)
+{
+    const struct conf_route *route = conf_route_of_site(q->conf, site);
+    struct job *job;
+    size_t count = (size_t)ranges_count(work->recipients);
+    struct msg_envelope_recipient *list = list_recipients(work, recipients, n, count);
+    struct buf frame, hops, path;
+
     buf_init(&path, 512);
     /* What is delivered finally keeps the return path that it came with. */
     const struct slice sender = route != NULL && route->local
