@@ -42,19 +42,6 @@ static void list_members(struct super *s)
     add_member(s, ROLE_API, 0);
 }
 
-void member_fill_env(struct member *m, struct loop *loop, struct log *log)
-{
-    struct super *s = m->super;
-
-    m->env = (struct role_env){.loop = loop,
-                               .conf = s->conf,
-                               .log = log,
-                               .index = m->index,
-                               .listeners = s->listeners,
-                               .control = s->control,
-                               .http = s->http};
-}
-
 static bool are_peers(const struct member *a, const struct member *b)
 {
     return a != b && role_table[a->kind]->sees[b->kind];

@@ -5,6 +5,19 @@
 
 #include "role/super_in.h"
 
+void member_fill_env(struct member *m, struct loop *loop, struct log *log)
+{
+    struct super *s = m->super;
+
+    m->env = (struct role_env){.loop = loop,
+                               .conf = s->conf,
+                               .log = log,
+                               .index = m->index,
+                               .listeners = s->listeners,
+                               .control = s->control,
+                               .http = s->http};
+}
+
 struct child {
     struct member *member;
     struct bus *link;

@@ -49,13 +49,10 @@ struct super {
     struct arena *arena;
 };
 
-/* --- super.c --- */
+/* --- super_child.c --- */
 
 /* What a role is given, on this loop. */
 void member_fill_env(struct member *m, struct loop *loop, struct log *log);
-
-/* --- super_child.c --- */
-
 /* `member`: whose role it is. Runs in the forked process until it ends; its exit status. */
 int child_run(void *member);
 
