@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/ascii.h"
 #include "base/utf8.h"
 
 #define MAP_FROM_BYTES (1u << 20) /* smaller files are read: cheaper than a mapping */

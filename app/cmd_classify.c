@@ -1,7 +1,6 @@
 /* waybill classify -- SMTP replies, one a line: what each means for the list. */
 #include "app/cli.h"
 #include "app/rules.h"
-#include "base/ascii.h"
 #include "base/json.h"
 #include "lib/bounce/classify.h"
 

@@ -1,7 +1,6 @@
 #include "app/trace_text.h"
 
 #include "app/cli.h"
-#include "base/ascii.h"
 #include "base/utf8.h"
 
 #define BAR_MAX 20

@@ -109,26 +109,6 @@ static void queue_drained(void *ctx)
     client_resume(CONTAINER_OF(link, struct client, link));
 }
 
-static void forget_keys(struct inbound *in)
-{
-    for (size_t i = 0; i < in->known_n; i++) {
-        free(in->known[i].domain);
-        free(in->known[i].selector);
-    }
-    free(in->known);
-    in->known = NULL;
-    in->known_n = 0;
-}
-
-static char *string_of(struct slice s)
-{
-    char *text = mem_alloc(s.n + 1);
-
-    if (s.n > 0)
-        memcpy(text, s.p, s.n);
-    return text;
-}
-
 /* Clients are let in when there is somebody to give their mail to, and it is known who signs. */
 static void open_when_ready(struct inbound *in)
 {
@@ -144,13 +124,7 @@ static void learn_keys(struct inbound *in, struct slice payload)
 
     if (!msg_keys_known_decode(payload, in->arena, &m))
         return;
-    forget_keys(in);
-    in->known = mem_alloc(m.keys_n * sizeof *in->known);
-    for (size_t i = 0; i < m.keys_n; i++)
-        in->known[in->known_n++] =
-            (struct known_key){.domain = string_of(m.keys[i].domain),
-                               .selector = string_of(m.keys[i].selector),
-                               .algorithm = (enum dkim_algorithm)m.keys[i].algorithm};
+    known_keys_learn(&in->known, &m);
     in->keys_are_known = true;
     open_when_ready(in);
 }
@@ -225,7 +199,7 @@ static void inbound_destroy(void *role)
         dkim_signer_destroy(&s->signer);
         free(s);
     }
-    forget_keys(in);
+    known_keys_forget(&in->known);
     loop_timer_finish(&in->stop_timer);
     streams_destroy(&in->streams);
     tls_context_destroy(&in->tls);

@@ -16,6 +16,7 @@
 #include "mta/event/options.h"
 #include "mta/intake/header.h"
 #include "role/forwards.h"
+#include "role/known_keys.h"
 #include "role/logins.h"
 #include "role/messages.h"
 #include "role/recipients.h"
@@ -31,11 +32,6 @@ struct message;
 struct proof;
 struct seal;
 struct verdict;
-
-struct known_key {
-    char *domain, *selector;
-    enum dkim_algorithm algorithm;
-};
 
 /* The recipients_file of a local domain. */
 struct listed {
@@ -68,8 +64,7 @@ struct inbound {
     size_t client_n;
     struct map *per_address; /* address -> count */
     struct map *waiting;     /* txn -> message that waits for keys or queue */
-    struct known_key *known;
-    size_t known_n;
+    struct known_keys known;
     bool keys_are_known;
     struct list idle_signers; /* of signer_link */
     struct inbound_return *returns;

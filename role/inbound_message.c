@@ -113,12 +113,12 @@ static bool key_is_wanted(const struct message *m, const struct conf_stream *str
     const struct conf *conf = m->inbound->conf;
 
     if (stream->dkim.count == 0)
-        return slice_eq_nocase(slice_of(key->domain), from_domain);
+        return slice_eq_nocase(key->domain, from_domain);
     for (size_t i = 0; i < stream->dkim.count; i++) {
         const struct conf_key *named = conf_find_key(conf, slice_of(stream->dkim.items[i]));
 
-        if (named != NULL && slice_eq_nocase(slice_of(named->domain), slice_of(key->domain)) &&
-            slice_eq_nocase(slice_of(named->selector), slice_of(key->selector)))
+        if (named != NULL && slice_eq_nocase(slice_of(named->domain), key->domain) &&
+            slice_eq_nocase(slice_of(named->selector), key->selector))
             return true;
     }
     return false;
@@ -143,19 +143,14 @@ static int begin_signing(struct message *m, const struct conf_stream *stream)
     struct slice signed_part = slice_from(buf_slice(&m->head), m->found.received_bytes);
     struct err e;
 
-    if (in->known_n == 0)
+    if (in->known.n == 0)
         return 0;
     domain = from_domain(m);
-    for (size_t i = 0; i < in->known_n && m->spec_n < SIGNERS_MAX; i++) {
-        const struct known_key *key = &in->known[i];
+    for (size_t i = 0; i < in->known.n && m->spec_n < SIGNERS_MAX; i++) {
+        const struct known_key *key = &in->known.list[i];
 
-        if (!key_is_wanted(m, stream, key, domain))
-            continue;
-        m->specs[m->spec_n++] = (struct dkim_sign_spec){.domain = slice_of(key->domain),
-                                                        .selector = slice_of(key->selector),
-                                                        .algorithm = key->algorithm,
-                                                        .header_canon = CANON_RELAXED,
-                                                        .body_canon = CANON_RELAXED};
+        if (key_is_wanted(m, stream, key, domain))
+            m->specs[m->spec_n++] = known_key_spec(key, m->arena);
     }
     if (m->spec_n == 0)
         return 0;
@@ -562,6 +557,7 @@ void message_accepted(struct message *m, const struct msg_accepted *a)
            a->code == 250   ? "2.0.0"
            : a->code == 452 ? "4.3.1"
            : a->code == 550 ? "5.7.1"
+           : a->code == 554 ? "5.6.0"
                             : "4.3.0",
            text);
 }

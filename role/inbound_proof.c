@@ -1,5 +1,6 @@
 /* Mail from strangers to local domains: SPF, DKIM, ARC and DMARC while it is received, then what
  * its sender's domain and our settings ask for. */
+#include "lib/addr/domain.h"
 #include "lib/authres/authres.h"
 #include "lib/verdict/verdict.h"
 #include "role/inbound_in.h"
@@ -33,12 +34,8 @@ struct proof {
 
 static const struct conf_route *local_route(const struct inbound *in, struct slice address)
 {
-    size_t at = slice_find_last(address, '@');
-    const struct conf_route *route;
+    const struct conf_route *route = conf_find_route(in->conf, domain_of_address(address));
 
-    if (at == SLICE_NONE)
-        return NULL;
-    route = conf_find_route(in->conf, slice_from(address, at + 1));
     /* "*" is where all other mail goes; taking that from anybody would be an open relay. */
     return route != NULL && route->local && strcmp(route->title, "*") != 0 ? route : NULL;
 }
@@ -231,7 +228,7 @@ void proof_note_recipient(struct client *c, struct slice address)
 static bool sender_is_proven(const struct proof *p)
 {
     struct slice sender = p->message->client->sender_path;
-    struct slice domain = slice_from(sender, slice_find_last(sender, '@') + 1);
+    struct slice domain = domain_of_address(sender);
 
     if (sender.n == 0)
         return false; /* SPF spoke about HELO */

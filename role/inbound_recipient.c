@@ -1,14 +1,10 @@
 /* Recipients: who exists here, and who takes the place of an address of ours. */
+#include "lib/addr/domain.h"
 #include "mta/event/options.h"
 #include "role/inbound_in.h"
 #include "role/recipients.h"
 
 #define ADDRESS_ROOM 512
-
-static bool is_maildir(const struct conf_route *route)
-{
-    return route->via.count == 1 && slice_starts(slice_of(route->via.items[0]), SLICE("maildir:"));
-}
 
 /* --- those who exist --- */
 
@@ -95,7 +91,7 @@ enum recipient_place recipient_find(const struct inbound *in, struct slice addre
     untagged = recipient_untagged(address, in->conf->recipient_delimiter, &out);
     if (forwards_find(in->forwards, address, untagged).n > 0)
         return RECIPIENT_HERE;
-    if (is_maildir(route))
+    if (conf_route_maildir(route) != NULL)
         return RECIPIENT_ASK;
     list = list_of(in, route);
     if (list == NULL || recipients_have(list, address) ||
@@ -181,8 +177,7 @@ static bool add_target(struct client *c, struct slice address, struct slice targ
     added = add(c, target, buf_slice(options));
     options->n = before;
     if (added && c->forward_domain.n == 0)
-        c->forward_domain =
-            arena_copy(c->envelope, slice_from(address, slice_find_last(address, '@') + 1));
+        c->forward_domain = arena_copy(c->envelope, domain_of_address(address));
     return added;
 }
 

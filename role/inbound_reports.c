@@ -1,12 +1,12 @@
 /* DMARC reports at the door: what each message to a local domain is told about to the queue, and
  * what others report about our domains. The latter come from anybody, packed: everything has a
  * ceiling. */
+#include "lib/addr/domain.h"
 #include "lib/dmarc/tally.h"
 #include "lib/dmarc/unpack.h"
 #include "lib/dnsmsg/name.h"
 #include "lib/verdict/verdict.h"
 #include "role/inbound_in.h"
-#include "store/ledger/dmarc.h"
 
 #define OPEN_MAX 8                      /* reports that come in at once */
 #define MAIL_MAX ((size_t)12 << 20)     /* 8 MiB in base64, and what is around it */
@@ -17,13 +17,6 @@
 #define SEEN_AUTHS_MAX DMARC_TALLY_AUTHS_MAX
 
 /* --- what we see --- */
-
-static struct slice domain_of(struct slice address)
-{
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? SLICE("") : slice_from(address, at + 1);
-}
 
 static void describe_policy(const struct dmarc_outcome *d, struct buf *out)
 {
@@ -109,12 +102,12 @@ void reports_seen(struct message *m, struct verdict *v, enum dmarc_policy applie
         .dkim = d->dkim_aligned ? SLICE("pass") : SLICE("fail"),
         .spf = d->spf_aligned ? SLICE("pass") : SLICE("fail"),
         .header_from = d->author_domain,
-        .envelope_from = domain_of(m->client->sender_path),
+        .envelope_from = domain_of_address(m->client->sender_path),
         .reasons = find_reason(d, applied, &reason),
     };
     if (list_results(v, auths) > 0)
         seen.auths = auths;
-    buf_init(&policy, LEDGER_DMARC_TEXT_MAX);
+    buf_init(&policy, DMARC_TALLY_POLICY_MAX);
     buf_init(&row, DMARC_TALLY_LINE_MAX);
     describe_policy(d, &policy);
     dmarc_tally_write_row(&seen, &row);
@@ -215,12 +208,12 @@ static void send_report(struct message *m, const struct dmarc_report *report, bo
              LOG_INT("rows", report->row_count), LOG_INT("messages", report->messages));
 }
 
-/* Rows beyond what the ledger keeps do not travel. */
+/* Rows that nobody will keep do not travel. */
 static void cut_rows(struct dmarc_report *report)
 {
     struct dmarc_row *row = report->rows;
 
-    for (size_t i = 1; row != NULL && i < LEDGER_DMARC_RECEIVED_ROWS_MAX; i++)
+    for (size_t i = 1; row != NULL && i < DMARC_TALLY_REPORT_ROWS; i++)
         row = row->next;
     if (row != NULL)
         row->next = NULL;

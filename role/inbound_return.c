@@ -1,4 +1,5 @@
 /* Mail to bounce addresses: who may send it, what it says. And: who is suppressed? */
+#include "lib/addr/domain.h"
 #include "lib/addr/srs.h"
 #include "lib/addr/verp.h"
 #include "lib/bounce/report.h"
@@ -74,10 +75,8 @@ bool inbound_return_is_on(const struct inbound *in)
 
 static bool is_return_path(const struct inbound *in, struct slice address)
 {
-    size_t at = slice_find_last(address, '@');
-
-    return inbound_return_is_on(in) && at != SLICE_NONE &&
-           slice_eq_nocase(slice_from(address, at + 1), slice_of(in->conf->return_path_domain));
+    return inbound_return_is_on(in) &&
+           slice_eq_nocase(domain_of_address(address), slice_of(in->conf->return_path_domain));
 }
 
 /* "feedback@return.example.com": where providers send complaints. Which bounce address one is about
@@ -267,7 +266,6 @@ const char *return_end(struct message *m)
     struct msg_report out = {.txn = m->txn,
                              .id = m->id,
                              .address = c->recipients[0].address,
-                             .sender = c->sender_path,
                              .client_ip = slice_of(c->ip),
                              .class_digit = '0'};
     struct err e;
@@ -288,7 +286,6 @@ const char *return_end(struct message *m)
         out.delayed = about->event == BOUNCE_DELAYED;
     }
     out.category = slice_of(bounce_meaning(verdict.category)->name);
-    out.hard = verdict.hard;
     if (is_feedback(in, out.address)) {
         out.address = find_return_path(in, buf_slice(&m->body));
         if (report.event != BOUNCE_COMPLAINT && report.event != BOUNCE_UNSUBSCRIBE)

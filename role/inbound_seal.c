@@ -6,6 +6,7 @@
 #include "role/inbound_in.h"
 
 #ifdef WAYBILL_ARC
+#include "lib/addr/domain.h"
 #include "lib/dkim/arc.h"
 #include "lib/verdict/verdict.h"
 
@@ -33,23 +34,17 @@ void seal_close(struct inbound *in)
     }
 }
 
-static bool is_at_or_below(struct slice domain, struct slice above)
-{
-    return slice_ends_nocase(domain, above) &&
-           (domain.n == above.n || domain.p[domain.n - above.n - 1] == '.');
-}
-
 /* The key of the domain itself before one of a domain above it, RSA before Ed25519: not everybody
  * who reads chains knows the latter. */
 static const struct known_key *choose_key(const struct inbound *in, struct slice domain)
 {
     const struct known_key *best = NULL;
 
-    for (size_t i = 0; i < in->known_n; i++) {
-        const struct known_key *k = &in->known[i];
-        size_t n = strlen(k->domain), best_n = best == NULL ? 0 : strlen(best->domain);
+    for (size_t i = 0; i < in->known.n; i++) {
+        const struct known_key *k = &in->known.list[i];
+        size_t n = k->domain.n, best_n = best == NULL ? 0 : best->domain.n;
 
-        if (!is_at_or_below(domain, slice_of(k->domain)))
+        if (!domain_is_within(domain, k->domain))
             continue;
         if (n > best_n ||
             (n == best_n && k->algorithm == DKIM_RSA_SHA256 && best->algorithm != DKIM_RSA_SHA256))
@@ -84,8 +79,8 @@ void seal_begin(struct message *m)
         buf_init(&m->seal->fields, RESULTS_MAX);
     }
     list_init(&m->seal->link);
-    m->seal->domain = arena_copy(m->arena, slice_of(key->domain));
-    m->seal->selector = arena_copy(m->arena, slice_of(key->selector));
+    m->seal->domain = arena_copy(m->arena, key->domain);
+    m->seal->selector = arena_copy(m->arena, key->selector);
     m->seal->algorithm = key->algorithm;
     arc_sealer_begin(m->seal->sealer);
 }

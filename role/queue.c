@@ -130,6 +130,22 @@ static void schedule_committed(struct queue *q)
     buf_clear(&q->facts);
 }
 
+static void end_expiries(struct queue *q, bool good)
+{
+    int64_t again_ms = loop_unix_ms(q->env.loop) + FACTS_AGAIN_MS;
+
+    for (size_t i = 0; i < q->expiry_n; i++) {
+        struct pending_expiry *x = &q->expiries[i];
+
+        if (!good) { /* it is as old the next time */
+            ledger_give_back(q->ledger, x->work);
+            schedule_expect(q->schedule, slice_of(x->site), again_ms);
+        }
+        free(x->site);
+    }
+    q->expiry_n = 0;
+}
+
 /* Nothing of the group happened. Mail was refused; facts stay to be written again. */
 static void undo_group(struct queue *q)
 {
@@ -227,6 +243,7 @@ static void commit_group(void *ctx)
             schedule_committed(q);
         else
             undo_group(q);
+        end_expiries(q, good);
         queue_reports_committed(q, good);
         queue_control_committed(q->control, good);
         if (good && ledger_checkpoint_if_due(q->ledger, &e) < 0)
@@ -384,6 +401,24 @@ static int list_sites(struct queue *q, struct err *e)
     return 0;
 }
 
+/* What is under way finds out from the ledger after the next start; nothing is written any more. */
+static void free_jobs(struct queue *q)
+{
+    size_t cursor = 0;
+    struct slice key;
+    void *value;
+
+    while (map_next(q->attempts, &cursor, &key, &value)) {
+        struct job *job = value;
+
+        queue_free_job(&job);
+    }
+    for (size_t i = 0; i < q->fresh_n; i++)
+        queue_free_job(&q->fresh[i]);
+    for (size_t i = 0; i < q->expiry_n; i++)
+        free(q->expiries[i].site);
+}
+
 static void queue_destroy(void *role)
 {
     struct queue *q = role;
@@ -401,11 +436,10 @@ static void queue_destroy(void *role)
     for (unsigned i = 0; i < ROLE_COPIES_MAX; i++) {
         queue_forget_pieces(&q->inbound[i]);
         bus_close(&q->inbound[i].bus);
-        if (q->outbound[i].bus != NULL)
-            queue_lost_outbound(q, i);
         bus_close(&q->outbound[i].bus);
     }
     schedule_destroy(&q->schedule);
+    free_jobs(q);
     spool_close(&q->spool);
     ledger_close(&q->ledger);
     map_destroy(&q->attempts);
@@ -424,6 +458,7 @@ static void queue_destroy(void *role)
     free(q->accepts);
     free(q->dots);
     free(q->dones);
+    free(q->expiries);
     free(q->fresh);
     free(q);
 }

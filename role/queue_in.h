@@ -21,7 +21,6 @@
 #include "store/spool/spool.h"
 
 #define QUEUE_REPORTS_STREAM "reports" /* of DMARC reports that we send */
-#define SEGMENTS_HELD 64               /* descriptors of the spool that an outbound process keeps */
 
 struct queue;
 struct queue_bounce;
@@ -35,9 +34,9 @@ struct queue_link {
     struct queue *queue;
     enum role_kind kind;
     unsigned index;
-    struct bus *bus;                  /* NULL: that process is not there now */
-    bool stopping;                    /* outbound: it gives back what it did not begin */
-    uint64_t segments[SEGMENTS_HELD]; /* outbound: the descriptors it holds, newest overwrites */
+    struct bus *bus;                       /* NULL: that process is not there now */
+    bool stopping;                         /* outbound: it gives back what it did not begin */
+    uint64_t segments[ROLE_SEGMENTS_HELD]; /* outbound: those it holds, newest overwrites */
     unsigned segment_next;
     struct map *writers; /* inbound: txn -> spool_writer of a body that streams in */
 };
@@ -81,6 +80,12 @@ struct pending_done {
     int64_t due_ms; /* of what is left of it; LEDGER_NEVER: nothing */
 };
 
+/* A unit that was too old for another attempt. */
+struct pending_expiry {
+    const struct ledger_unit *work;
+    char *site; /* owned */
+};
+
 struct queue {
     struct role_env env;
     const struct conf *conf;
@@ -104,6 +109,8 @@ struct queue {
     size_t dot_n, dot_cap;
     struct pending_done *dones;
     size_t done_n, done_cap;
+    struct pending_expiry *expiries;
+    size_t expiry_n, expiry_cap;
     struct job **fresh; /* new units, to be scheduled after the commit */
     size_t fresh_n, fresh_cap;
     struct buf facts;      /* outcome messages of this group, to be written again if it fails */
@@ -149,7 +156,7 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                            const struct ledger_recipient *recipients, size_t n, struct slice site);
 void queue_free_job(struct job **job);
 void queue_take_dot(struct queue *q, struct queue_link *from, struct slice payload);
-/* `payload` is an encoded outcome. False: it could not be written now, keep it. */
+/* `payload` is an encoded outcome; it is kept until it is written down. */
 void queue_take_outcome(struct queue *q, struct slice payload);
 void queue_lost_outbound(struct queue *q, unsigned link);
 int64_t queue_expiry_of(const struct queue *q, struct slice stream);
@@ -188,7 +195,6 @@ MUST_USE int queue_bounce_results(struct queue *q, const struct ledger_unit *wor
                                   enum queue_success success, struct err *e);
 MUST_USE int queue_find_suppression(struct queue *q, struct slice address, struct slice stream,
                                     bool *found_out, struct ledger_suppression *out, struct err *e);
-MUST_USE int queue_suppress(struct queue *q, const struct ledger_suppression *s, struct err *e);
 MUST_USE int queue_suppress_lines(struct queue *q, struct slice lines, uint64_t *count_out,
                                   struct err *e);
 MUST_USE int queue_unsuppress(struct queue *q, struct slice text, uint64_t *count_out,
@@ -212,6 +218,7 @@ void queue_own_attached(struct queue *q, struct bus *bus); /* of the keys role *
 struct id queue_own_id(struct queue *q);
 /* Adds it to the open group. It leaves when it is signed, or unsigned after some seconds. */
 MUST_USE int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e);
+
 /* queue_srs.c: forwarded mail that leaves with an address made of its sender's */
 MUST_USE int queue_srs_create(struct queue *q, struct err *e);
 void queue_srs_destroy(struct queue *q);
@@ -237,6 +244,7 @@ MUST_USE int queue_reports_run(struct queue *q, struct slice day, uint64_t *coun
 bool queue_reports_are_running(const struct queue *q);
 /* A piece (lib/dmarc/tally.h) of a report that somebody gives us. Inside a group. */
 MUST_USE int queue_reports_store(struct queue *q, struct slice piece, struct err *e);
+
 /* queue_doctor.c: does DNS say what this server does? */
 void queue_doctor_create(struct queue *q);
 void queue_doctor_destroy(struct queue *q);

@@ -1,4 +1,5 @@
 /* The queue role takes mail in: pieces of bodies, then the message, into the group that is open. */
+#include "lib/addr/domain.h"
 #include "role/queue_in.h"
 
 static struct slice txn_key(const uint64_t *txn)
@@ -121,13 +122,6 @@ static int store_body(struct queue *q, struct queue_link *from, const struct msg
     return -1;
 }
 
-static struct slice domain_of(struct slice address)
-{
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? SLICE("") : slice_from(address, at + 1);
-}
-
 /* Which site each recipient belongs to. */
 static int find_sites(struct queue *q, const struct msg_submit *m, struct ledger_recipient *out,
                       struct err *e)
@@ -138,7 +132,7 @@ static int find_sites(struct queue *q, const struct msg_submit *m, struct ledger
 
     buf_init(&scratch, 1024);
     for (size_t i = 0; i < m->recipients_n; i++) {
-        struct slice domain = domain_of(m->recipients[i].address);
+        struct slice domain = domain_of_address(m->recipients[i].address);
 
         if (last_site == 0 || !slice_eq(domain, last_domain)) {
             last_site = queue_site_number(q, queue_site_of(q, domain, &scratch), e);
@@ -281,9 +275,10 @@ static int store_message(struct queue *q, struct queue_link *from, const struct 
         buf_init(&scratch, 1024);
         for (size_t i = 0; i < m->recipients_n; i++)
             if (i == 0 || recipients[i].site != recipients[i - 1].site)
-                schedule_expect(q->schedule,
-                                queue_site_of(q, domain_of(recipients[i].address), &scratch),
-                                message.received_ms);
+                schedule_expect(
+                    q->schedule,
+                    queue_site_of(q, domain_of_address(recipients[i].address), &scratch),
+                    message.received_ms);
         buf_finish(&scratch);
     }
     q->accepts[q->accept_n - 1].bytes = message.size_bytes;

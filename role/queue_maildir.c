@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/ascii.h"
+#include "lib/addr/domain.h"
 #include "mta/event/outcome.h"
 #include "role/queue_in.h"
 #include "role/recipients.h"
@@ -19,19 +20,13 @@
 #define PATH_MAX_BYTES 4096
 #define PART_MAX_BYTES 200 /* of a local part or a domain, as the name of a folder */
 #define PIECE_BYTES 65536
-#define PREFIX "maildir:"
-
-static const char *maildir_of(const struct conf_route *route)
-{
-    if (route == NULL || route->via.count != 1 ||
-        !slice_starts(slice_of(route->via.items[0]), SLICE(PREFIX)))
-        return NULL;
-    return route->via.items[0] + strlen(PREFIX);
-}
 
 static const char *template_of(const struct queue *q, const struct job *job)
 {
-    return maildir_of(conf_route_of_site(q->conf, (struct slice){job->site, job->site_n}));
+    const struct conf_route *route =
+        conf_route_of_site(q->conf, (struct slice){job->site, job->site_n});
+
+    return route == NULL ? NULL : conf_route_maildir(route);
 }
 
 /* --- one file --- */
@@ -96,9 +91,8 @@ static bool find_folder(const struct queue *q, const char *template, struct slic
 
 bool queue_maildir_lacks(const struct queue *q, struct slice address)
 {
-    const struct conf_route *route =
-        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
-    const char *template = route == NULL || !route->local ? NULL : maildir_of(route);
+    const struct conf_route *route = conf_find_route(q->conf, domain_of_address(address));
+    const char *template = route == NULL || !route->local ? NULL : conf_route_maildir(route);
     struct buf folder;
     bool found;
 

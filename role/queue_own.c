@@ -2,19 +2,15 @@
  * in the open group, due in a while; the keys role is asked for signatures meanwhile, and when they
  * come the signed bytes take the place of the others and it is due. Without an answer it leaves
  * unsigned: what we promised to tell is told. */
-#include "lib/crypt/hash.h"
+#include "lib/addr/domain.h"
 #include "lib/dkim/sign.h"
+#include "role/known_keys.h"
 #include "role/queue_in.h"
 
 #define QUEUE_LANE (ID_LANES - 1) /* of ids; the inbound processes count from 0 */
 #define PATIENCE_MS 5000          /* then it leaves unsigned */
 #define WAITING_MAX 1000
 #define WAITING_BYTES_MAX ((size_t)64 << 20)
-
-struct known_key {
-    char *domain, *selector;
-    enum dkim_algorithm algorithm;
-};
 
 /* A message whose digests the keys role has. */
 struct waiting {
@@ -32,8 +28,7 @@ struct waiting {
 struct queue_own {
     struct queue *queue;
     struct bus *keys;
-    struct known_key *known;
-    size_t known_n;
+    struct known_keys known;
     struct map *by_txn;
     struct list waiting;
     size_t waiting_bytes;
@@ -67,72 +62,31 @@ static void forget_late(struct queue_own *own, int64_t now_ms)
 
 /* --- keys --- */
 
-static void forget_keys(struct queue_own *own)
-{
-    for (size_t i = 0; i < own->known_n; i++) {
-        free(own->known[i].domain);
-        free(own->known[i].selector);
-    }
-    free(own->known);
-    own->known = NULL;
-    own->known_n = 0;
-}
-
-static char *string_of(struct slice s)
-{
-    char *text = mem_alloc(s.n + 1);
-
-    if (s.n > 0)
-        memcpy(text, s.p, s.n);
-    return text;
-}
-
 static void learn_keys(struct queue_own *own, struct slice payload)
 {
     struct msg_keys_known m;
 
-    if (!msg_keys_known_decode(payload, own->queue->arena, &m))
-        return;
-    forget_keys(own);
-    own->known = mem_alloc(m.keys_n * sizeof *own->known);
-    for (size_t i = 0; i < m.keys_n; i++)
-        own->known[own->known_n++] =
-            (struct known_key){.domain = string_of(m.keys[i].domain),
-                               .selector = string_of(m.keys[i].selector),
-                               .algorithm = (enum dkim_algorithm)m.keys[i].algorithm};
-}
-
-static bool is_at_or_above(struct slice domain, struct slice name)
-{
-    return slice_eq_nocase(domain, name) || (name.n > domain.n && slice_ends_nocase(name, domain) &&
-                                             name.p[name.n - domain.n - 1] == '.');
+    if (msg_keys_known_decode(payload, own->queue->arena, &m))
+        known_keys_learn(&own->known, &m);
 }
 
 /* All keys of the domain nearest to the author's: relaxed alignment holds with one above it. */
 static void choose_keys(const struct queue_own *own, struct slice author, struct waiting *w)
 {
-    size_t at = slice_find_last(author, '@'), nearest = 0;
-    struct slice name = at == SLICE_NONE ? SLICE("") : slice_from(author, at + 1);
+    struct slice name = domain_of_address(author);
+    size_t nearest = 0;
 
-    for (size_t i = 0; i < own->known_n; i++) {
-        struct slice domain = slice_of(own->known[i].domain);
+    for (size_t i = 0; i < own->known.n; i++) {
+        struct slice domain = own->known.list[i].domain;
 
-        if (is_at_or_above(domain, name) && domain.n > nearest)
+        if (domain_is_within(name, domain) && domain.n > nearest)
             nearest = domain.n;
     }
-    for (size_t i = 0; i < own->known_n && w->spec_n < COUNT(w->specs); i++) {
-        const struct known_key *key = &own->known[i];
-        struct slice domain = slice_of(key->domain);
+    for (size_t i = 0; i < own->known.n && w->spec_n < COUNT(w->specs); i++) {
+        const struct known_key *key = &own->known.list[i];
 
-        if (domain.n != nearest || !is_at_or_above(domain, name))
-            continue;
-        /* The names are copied: keys may be learned anew while this waits. */
-        w->specs[w->spec_n++] =
-            (struct dkim_sign_spec){.domain = arena_copy(w->arena, domain),
-                                    .selector = arena_copy(w->arena, slice_of(key->selector)),
-                                    .algorithm = key->algorithm,
-                                    .header_canon = CANON_RELAXED,
-                                    .body_canon = CANON_RELAXED};
+        if (key->domain.n == nearest && domain_is_within(name, key->domain))
+            w->specs[w->spec_n++] = known_key_spec(key, w->arena);
     }
 }
 
@@ -161,7 +115,7 @@ static bool begin_signing(struct queue_own *own, const struct own_mail *m, struc
     struct err e;
 
     forget_late(own, now_ms);
-    if (own->keys == NULL || own->known_n == 0 || map_count(own->by_txn) >= WAITING_MAX ||
+    if (own->keys == NULL || own->known.n == 0 || map_count(own->by_txn) >= WAITING_MAX ||
         bytes > WAITING_BYTES_MAX - own->waiting_bytes)
         return false;
     w = mem_alloc(sizeof *w);
@@ -315,7 +269,7 @@ void queue_own_destroy(struct queue *q)
     if (own == NULL)
         return;
     forget_late(own, INT64_MAX);
-    forget_keys(own);
+    known_keys_forget(&own->known);
     bus_close(&own->keys);
     map_destroy(&own->by_txn);
     free(own);
@@ -331,7 +285,6 @@ struct id queue_own_id(struct queue *q)
 
 int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e)
 {
-    size_t at = slice_find_last(m->to, '@');
     int64_t now_ms = loop_unix_ms(q->env.loop), due_ms;
     struct ledger_recipient to = {.address = m->to, .options = m->to_options};
     struct ledger_message message = {.id = m->id,
@@ -350,8 +303,7 @@ int queue_own_send(struct queue *q, const struct own_mail *m, struct err *e)
     buf_init(&site, 1024);
     buf_append(&head, m->head);
     buf_append_text(&head, "\r\n");
-    struct slice domain = at == SLICE_NONE ? SLICE("") : slice_from(m->to, at + 1);
-    struct slice name = queue_site_of(q, domain, &site);
+    struct slice name = queue_site_of(q, domain_of_address(m->to), &site);
     if (stage(q, m->id, buf_slice(&head), m->body, &message.place, e) == 0 &&
         (to.site = queue_site_number(q, name, e)) != 0) {
         due_ms = begin_signing(q->own, m, name) ? now_ms + PATIENCE_MS : now_ms;

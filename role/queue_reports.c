@@ -6,7 +6,6 @@
  *     dmarc_piece --> ledger
  *
  * A run goes through the periods one by one, one turn each, so that no mail waits for it. */
-#include "lib/crypt/hash.h"
 #include "lib/dmarc/destination.h"
 #include "lib/dmarc/mail.h"
 #include "lib/dmarc/tally.h"
@@ -26,6 +25,10 @@
 #define MAIL_HEAD_MAX 16384
 /* of a report: rows in memory, its XML (an entity takes six bytes for one), and what is packed */
 #define MEMORY_MAX (REPORT_MAKING_BYTES + (1u << 20))
+
+_Static_assert(DMARC_TALLY_LINE_MAX <= LEDGER_DMARC_LINE_MAX, "the ledger has room for a row");
+_Static_assert(DMARC_TALLY_POLICY_MAX <= LEDGER_DMARC_TEXT_MAX, "and for a policy");
+_Static_assert(DMARC_TALLY_REPORT_ROWS <= LEDGER_DMARC_RECEIVED_ROWS_MAX, "and for a report");
 
 struct counted {
     struct slice domain, policy, rua, row;
@@ -47,7 +50,7 @@ struct queue_reports {
     struct arena *arena; /* of the period in hand */
     struct ledger_dmarc_period period;
     bool is_asked;    /* outbound has a question about it */
-    bool has_unknown; /* DNS did not answer about some: come again */
+    bool has_unknown; /* DNS did not answer about some, or the disk failed: come again */
     bool is_manual;   /* a person asked for this run */
 };
 
@@ -137,6 +140,8 @@ void queue_reports_committed(struct queue *q, bool good)
     struct slice key;
     void *value;
 
+    if (!good && r->is_running)
+        r->has_unknown = true; /* what was closed is open again: come again for it */
     if (map_count(r->counted) == 0)
         return;
     if (good) { /* all of it was written: queue_reports_write() comes before each commit */
@@ -453,7 +458,7 @@ int queue_reports_store(struct queue *q, struct slice text, struct err *e)
     if (!dmarc_tally_read_piece(text, &piece, &rows))
         return err_set(e, ERR_SYNTAX, "a piece of a DMARC report cannot be read");
     struct buf policy;
-    buf_init(&policy, LEDGER_DMARC_TEXT_MAX);
+    buf_init(&policy, DMARC_TALLY_POLICY_MAX);
     dmarc_tally_write_policy(&piece.report, &policy);
     const struct ledger_dmarc_received r = {.org = piece.report.org_name,
                                             .report_id = piece.report.report_id,
@@ -475,6 +480,18 @@ int queue_reports_store(struct queue *q, struct slice text, struct err *e)
     return result;
 }
 
+static void refuse_piece(struct queue_link *from, const struct msg_dmarc_piece *m,
+                         const struct err *e)
+{
+    const struct msg_accepted no = {.txn = m->txn,
+                                    .id = m->id,
+                                    .code = e->code == ERR_LIMIT ? 452 : 554,
+                                    .text = slice_of(e->text)};
+
+    msg_accepted_encode(&no, bus_begin(from->bus, MSG_ACCEPTED));
+    bus_end(from->bus);
+}
+
 void queue_take_dmarc_piece(struct queue *q, struct queue_link *from, struct slice payload)
 {
     struct msg_dmarc_piece m;
@@ -486,14 +503,10 @@ void queue_take_dmarc_piece(struct queue *q, struct queue_link *from, struct sli
     queue_open_group(q);
     if (!q->spoiled && queue_reports_store(q, m.piece, &e) < 0) {
         log_warn(q->env.log, "dmarc.received", LOG_ERR(&e));
-        if (e.code != ERR_LIMIT) {
+        if (e.code != ERR_LIMIT && e.code != ERR_SYNTAX) {
             q->spoiled = true;
-        } else if (m.answers) {
-            const struct msg_accepted no = {
-                .txn = m.txn, .id = m.id, .code = 452, .text = slice_of(e.text)};
-
-            msg_accepted_encode(&no, bus_begin(from->bus, MSG_ACCEPTED));
-            bus_end(from->bus);
+        } else if (m.answers) { /* nothing of it was written: no other mail suffers */
+            refuse_piece(from, &m, &e);
             return;
         }
     }

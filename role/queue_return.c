@@ -1,5 +1,6 @@
 /* The queue role and bounce addresses: made when mail leaves, read when mail comes back; and what
  * the inbound role asks about a recipient. */
+#include "lib/addr/domain.h"
 #include "lib/addr/srs.h"
 #include "lib/crypt/hash.h"
 #include "mta/event/options.h"
@@ -34,8 +35,7 @@ int queue_return_key(const struct queue *q, unsigned char key_out[VERP_KEY_BYTES
 
 bool queue_is_local(const struct queue *q, struct slice address)
 {
-    const struct conf_route *route =
-        conf_find_route(q->conf, slice_from(address, slice_find_last(address, '@') + 1));
+    const struct conf_route *route = conf_find_route(q->conf, domain_of_address(address));
 
     return route != NULL && route->local;
 }
@@ -178,15 +178,13 @@ void queue_take_check(struct queue *q, struct queue_link *from, struct slice pay
 {
     struct msg_checked out = {.code = 250, .enhanced = SLICE("2.1.5"), .text = SLICE("Ok")};
     struct msg_check m;
-    size_t at;
 
     arena_reset(q->arena);
     if (!msg_check_decode(payload, q->arena, &m))
         return;
     out.client = m.client;
-    at = slice_find_last(m.address, '@');
-    if (at != SLICE_NONE && q->conf->return_path_domain[0] != '\0' &&
-        slice_eq_nocase(slice_from(m.address, at + 1), slice_of(q->conf->return_path_domain)))
+    if (q->conf->return_path_domain[0] != '\0' &&
+        slice_eq_nocase(domain_of_address(m.address), slice_of(q->conf->return_path_domain)))
         (srs_is_one(m.address) ? queue_srs_check : check_return_path)(q, &m, &out);
     else
         check_suppression(q, &m, &out);

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/ascii.h"
-#include "lib/crypt/hash.h"
+#include "lib/addr/domain.h"
 #include "mta/event/outcome.h"
 #include "role/queue_in.h"
 
@@ -60,24 +60,15 @@ static void join_next_hops(const struct conf_route *route, struct buf *out)
     }
 }
 
-static struct slice domain_of(struct slice address)
+/* The unit's recipients. `recipients` is either the whole message (fresh) or just these (loaded).
+ */
+static struct msg_envelope_recipient *list_recipients(const struct ledger_unit *work,
+                                                      const struct ledger_recipient *recipients,
+                                                      size_t n, size_t count)
 {
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? (struct slice){0} : slice_from(address, at + 1);
-}
-
-struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
-                           const struct ledger_message *message,
-                           const struct ledger_recipient *recipients, size_t n, struct slice site)
-{
-    const struct conf_route *route = conf_route_of_site(q->conf, site);
-    struct job *job;
-    size_t count = (size_t)ranges_count(work->recipients), filled = 0;
     struct msg_envelope_recipient *list = mem_alloc(count * sizeof *list);
-    struct buf frame, hops, path;
+    size_t filled = 0;
 
-    /* `recipients` is either the whole message (fresh) or just the unit (loaded). */
     for (size_t r = 0; r < work->recipients.n; r++)
         for (uint32_t k = work->recipients.p[r].first; k <= work->recipients.p[r].last; k++) {
             size_t at = n == count ? filled : k - 1;
@@ -86,12 +77,25 @@ struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
                 .n = k, .address = recipients[at].address, .options = recipients[at].options};
         }
     assert(filled == count);
+    return list;
+}
+
+struct job *queue_make_job(struct queue *q, const struct ledger_unit *work,
+                           const struct ledger_message *message,
+                           const struct ledger_recipient *recipients, size_t n, struct slice site)
+{
+    const struct conf_route *route = conf_route_of_site(q->conf, site);
+    struct job *job;
+    size_t count = (size_t)ranges_count(work->recipients);
+    struct msg_envelope_recipient *list = list_recipients(work, recipients, n, count);
+    struct buf frame, hops, path;
+
     buf_init(&path, 512);
     /* What is delivered finally keeps the return path that it came with. */
     const struct slice sender = route != NULL && route->local
                                     ? message->sender
                                     : queue_return_path(q, message, &list[0], &path);
-    const struct slice domain = domain_of(sender);
+    const struct slice domain = domain_of_address(sender);
     job = mem_alloc(sizeof *job + site.n + domain.n);
     for (size_t i = 0; i < count && !job->wants_success; i++)
         job->wants_success = slice_search(list[i].options, SLICE("SUCCESS")) != SLICE_NONE;
@@ -145,7 +149,7 @@ void queue_free_job(struct job **job)
 
 static bool holds_segment(const struct queue_link *link, uint64_t segment)
 {
-    for (size_t i = 0; i < SEGMENTS_HELD; i++)
+    for (size_t i = 0; i < ROLE_SEGMENTS_HELD; i++)
         if (link->segments[i] == segment)
             return true;
     return false;
@@ -168,7 +172,7 @@ static bool send_segment(struct queue *q, struct queue_link *link, uint64_t segm
     bus_attach(link->bus, fd);
     bus_end(link->bus);
     link->segments[link->segment_next] = segment;
-    link->segment_next = (link->segment_next + 1) % SEGMENTS_HELD;
+    link->segment_next = (link->segment_next + 1) % ROLE_SEGMENTS_HELD;
     return true;
 }
 
@@ -239,8 +243,10 @@ int64_t queue_expiry_of(const struct queue *q, struct slice stream)
 }
 
 /* A unit that is older than its stream keeps mail is given up here, without an attempt. */
-static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_ms)
+static bool expire(struct queue *q, const struct ledger_unit *work, struct slice site,
+                   int64_t now_ms)
 {
+    struct pending_expiry *x;
     struct ledger_result result = {
         .kind = LEDGER_EV_EXPIRED,
         .state = LEDGER_EXPIRED,
@@ -254,6 +260,12 @@ static bool expire(struct queue *q, const struct ledger_unit *work, int64_t now_
         return false;
     queue_open_group(q);
     arena_reset(q->arena);
+    queue_grow(&q->expiries, &q->expiry_cap, q->expiry_n + 1, sizeof *q->expiries);
+    x = &q->expiries[q->expiry_n++];
+    *x = (struct pending_expiry){.work = work, .site = mem_alloc(site.n + 1)};
+    memcpy(x->site, site.p, site.n);
+    if (q->spoiled)
+        return true; /* what a rollback leaves of it is given back */
     if (queue_bounce_results(q, work, &result, 1, QUEUE_SUCCESS_UNSAID, &e) < 0 ||
         ledger_outcome(q->ledger, work, &result, 1, LEDGER_NEVER, now_ms, &e) < 0) {
         log_error(q->env.log, "ledger.expire", LOG_ERR(&e));
@@ -297,7 +309,7 @@ static int64_t load(void *ctx, struct slice site, int64_t now_ms, size_t room)
     for (size_t i = 0; i < units.n; i++)
         taken[i] = units.p[i]; /* the array goes with the next call */
     for (size_t i = 0; i < units.n; i++)
-        if (!expire(q, taken[i], now_ms))
+        if (!expire(q, taken[i], site, now_ms))
             load_unit(q, taken[i], site);
     if (ledger_next_due(q->ledger, number, &due_ms, &e) < 0)
         return now_ms + 1000;

@@ -47,7 +47,7 @@ static void tell_hint(struct queue *q, struct slice address)
 
 /* --- suppression --- */
 
-int queue_suppress(struct queue *q, const struct ledger_suppression *s, struct err *e)
+static int suppress(struct queue *q, const struct ledger_suppression *s, struct err *e)
 {
     if (ledger_suppress(q->ledger, s, e) < 0)
         return -1;
@@ -100,7 +100,7 @@ int queue_count_failure(struct queue *q, const struct failure *f, struct err *e)
                                          .until_ms = lasts_ms > 0 ? now_ms + lasts_ms : 0};
     log_info(q->env.log, "suppress", LOG_TEXT("address", f->address), LOG_TEXT("scope", scope),
              LOG_STRING("reason", m->name), LOG_INT("failures", count));
-    return queue_suppress(q, &s, e);
+    return suppress(q, &s, e);
 }
 
 /* --- commands --- */
@@ -125,7 +125,7 @@ int queue_suppress_lines(struct queue *q, struct slice lines, uint64_t *count_ou
                                              .evidence = slice_sub(line, 0, 500),
                                              .since_ms = loop_unix_ms(q->env.loop),
                                              .until_ms = (int64_t)until_ms};
-        if (queue_suppress(q, &s, e) < 0)
+        if (suppress(q, &s, e) < 0)
             return -1;
         ++*count_out;
     }

@@ -18,6 +18,8 @@
 enum role_kind { ROLE_KEYS, ROLE_QUEUE, ROLE_OUTBOUND, ROLE_INBOUND, ROLE_API };
 #define ROLE_KINDS 5
 #define ROLE_COPIES_MAX 64
+/* Descriptors of the spool that an outbound process keeps; the queue counts along. */
+#define ROLE_SEGMENTS_HELD 64
 
 /* Lives longer than the role. */
 struct role_env {

@@ -1,155 +1,15 @@
-#include "role/super.h"
+#include "role/super_in.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <pwd.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/arena.h"
-#include "role/messages.h"
-#include "role/role.h"
-#include "rt/stream/stream.h"
-
 #define GRACE_MS 40000
-#define LISTENERS_MAX 64
-#define BACKLOG 1024
-#define MEMBERS_MAX (2 * ROLE_COPIES_MAX + 3)
 
 const struct role_ops *const role_table[ROLE_KINDS] = {
     [ROLE_KEYS] = &keys_role,       [ROLE_QUEUE] = &queue_role, [ROLE_OUTBOUND] = &outbound_role,
     [ROLE_INBOUND] = &inbound_role, [ROLE_API] = &api_role,
 };
-
-/* One role process, or one role object in this process. */
-struct member {
-    struct super *super;
-    enum role_kind kind;
-    unsigned index, slot;
-    char name[32];
-    struct role_env env;
-    /* as a process */
-    struct proc proc;
-    int link_fds[2];
-    struct bus *link;
-    bool restart; /* it is being replaced for a reload */
-    /* as an object */
-    void *role;
-    bool stopped;
-};
-
-struct super {
-    struct loop *loop;
-    struct conf *conf;
-    struct conf *old_conf; /* until the roles that borrow it are gone */
-    const struct super_options *options;
-    struct log *log;
-    int log_fd;
-    struct metrics *metrics;
-    struct supervisor *supervisor;
-    struct member members[MEMBERS_MAX];
-    size_t member_n;
-    int listeners[LISTENERS_MAX];
-    int control, http, pid_file;
-    bool stopping;
-    enum role_kind stage; /* which kind is being stopped */
-    struct arena *arena;
-};
-
-/* --- sockets and directories --- */
-
-static int open_listeners(struct super *s, struct err *e)
-{
-    if (s->conf->listener_count > LISTENERS_MAX)
-        return err_set(e, ERR_LIMIT, "at most %d listeners", LISTENERS_MAX);
-    for (size_t i = 0; i < s->conf->listener_count; i++) {
-        const struct conf_listener *c = &s->conf->listeners[i];
-        struct endpoint at;
-        struct err why;
-
-        if (endpoint_parse(c->address, (uint16_t)c->port, &at, &why) < 0 ||
-            (s->listeners[i] = listener_open(&at, false, BACKLOG, &why)) < 0)
-            return err_set(e, why.code, "listener %s: %s", c->title, why.text);
-    }
-    return 0;
-}
-
-static int open_control(struct super *s, struct err *e)
-{
-    char path[256];
-    struct endpoint at = {.unix_path = conf_control_socket(s->conf, path)};
-
-    s->control = listener_open(&at, false, 16, e);
-    if (s->control < 0)
-        return -1;
-    (void)chmod(at.unix_path, 0660);
-    return 0;
-}
-
-static int open_http(struct super *s, struct err *e)
-{
-    struct endpoint at;
-    struct err why;
-
-    if (s->conf->metrics_address[0] == '\0')
-        return 0;
-    if (endpoint_parse(s->conf->metrics_address, 9725, &at, &why) < 0 ||
-        (s->http = listener_open(&at, false, 16, &why)) < 0)
-        return err_set(e, why.code, "metrics_address: %s", why.text);
-    return 0;
-}
-
-/* The directory and what is directly in it belong to the user that the roles become. */
-static int make_dir(const struct super *s, const char *path, struct err *e)
-{
-    uid_t uid;
-    gid_t gid;
-
-    if (mkdir(path, 0750) < 0 && errno != EEXIST)
-        return err_system(e, errno, "directory %s", path);
-    if (geteuid() != 0 || s->options->one_process)
-        return 0;
-    if (proc_identity(s->conf->user, s->conf->group, &uid, &gid, e) < 0)
-        return -1;
-    if (chown(path, uid, gid) < 0)
-        return err_system(e, errno, "directory %s", path);
-    return proc_may_enter(path, uid, gid, e);
-}
-
-static int open_log(struct super *s, struct err *e)
-{
-    enum log_level level = (enum log_level)s->conf->log_level;
-
-    s->log_fd = STDERR_FILENO;
-    if (s->conf->log_file[0] != '\0') {
-        s->log_fd = open(s->conf->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-        if (s->log_fd < 0)
-            return err_system(e, errno, "log_file %s", s->conf->log_file);
-    }
-    s->log = log_create(s->log_fd, "super", level);
-    return 0;
-}
-
-static int open_world(struct super *s, struct err *e)
-{
-    char pid_path[512];
-
-    if (open_log(s, e) < 0 || make_dir(s, s->conf->data_dir, e) < 0 ||
-        make_dir(s, s->conf->run_dir, e) < 0)
-        return -1;
-    (void)snprintf(pid_path, sizeof pid_path, "%s/waybill.pid", s->conf->run_dir);
-    s->pid_file = proc_pid_file(pid_path, e);
-    if (s->pid_file < 0)
-        return -1;
-    if (open_listeners(s, e) < 0 || open_control(s, e) < 0 || open_http(s, e) < 0)
-        return -1;
-    (void)proc_raise_descriptors();
-    return 0;
-}
 
 /* --- members --- */
 
@@ -182,153 +42,9 @@ static void list_members(struct super *s)
     add_member(s, ROLE_API, 0);
 }
 
-static void fill_env(struct member *m, struct loop *loop, struct log *log)
-{
-    struct super *s = m->super;
-
-    m->env = (struct role_env){.loop = loop,
-                               .conf = s->conf,
-                               .log = log,
-                               .index = m->index,
-                               .listeners = s->listeners,
-                               .control = s->control,
-                               .http = s->http};
-}
-
 static bool are_peers(const struct member *a, const struct member *b)
 {
     return a != b && role_table[a->kind]->sees[b->kind];
-}
-
-/* --- processes: the child's side --- */
-
-struct child {
-    struct member *member;
-    struct bus *link;
-    struct conf *conf; /* its own, after a reload */
-    struct arena *arena;
-    int status;
-};
-
-static void child_ends(void *ctx)
-{
-    struct child *c = ctx;
-
-    loop_stop(c->member->env.loop);
-}
-
-static void child_message(void *ctx, uint16_t type, struct slice payload, int fd)
-{
-    struct child *c = ctx;
-    struct member *m = c->member;
-    const struct role_ops *ops = role_table[m->kind];
-    struct msg_peer peer;
-    struct msg_settings settings;
-    struct err e;
-
-    arena_reset(c->arena);
-    if (type == MSG_PEER && fd >= 0 && msg_peer_decode(payload, c->arena, &peer)) {
-        struct bus *bus = bus_open(m->env.loop, fd, NULL, NULL);
-
-        ops->attach(m->role, (enum role_kind)peer.kind, peer.index, bus);
-        return;
-    }
-    if (fd >= 0)
-        close(fd);
-    if (type == MSG_SETTINGS && msg_settings_decode(payload, c->arena, &settings)) {
-        struct conf *conf = conf_parse("reload", settings.text, &e);
-
-        if (conf == NULL) {
-            log_error(m->env.log, "settings", LOG_ERR(&e));
-            return;
-        }
-        ops->settings(m->role, conf);
-        conf_destroy(&c->conf);
-        c->conf = conf;
-    }
-}
-
-static void child_orphaned(void *ctx, const struct err *why)
-{
-    struct child *c = ctx;
-
-    log_error(c->member->env.log, "super_gone", LOG_ERR(why));
-    c->status = 1;
-    loop_stop(c->member->env.loop);
-}
-
-static const struct bus_handlers child_link_handlers = {child_message, NULL, child_orphaned};
-
-static void child_signal(void *ctx, int number)
-{
-    struct child *c = ctx;
-    (void)number;
-
-    role_table[c->member->kind]->stop(c->member->role);
-}
-
-/* Inbound may ask DNS only where it has to prove mail. */
-static enum proc_jail jail_of(const struct member *m)
-{
-    const struct conf *conf = m->super->conf;
-
-    for (size_t i = 0; m->kind == ROLE_INBOUND && i < conf->route_count; i++)
-        if (conf->routes[i].local)
-            return PROC_JAIL_INBOUND_DNS;
-    return role_table[m->kind]->jail;
-}
-
-static bool child_confine(struct member *m)
-{
-    const struct conf *conf = m->super->conf;
-    const struct proc_confinement jail = {
-        .user = conf->user, .group = conf->group, .jail = jail_of(m), .filter = conf->sandbox};
-    struct err e;
-
-    if (proc_confine(&jail, &e) == 0)
-        return true;
-    log_error(m->env.log, "confine", LOG_ERR(&e));
-    return false;
-}
-
-static int child_run(void *ctx)
-{
-    struct member *m = ctx;
-    struct super *s = m->super;
-    const struct role_ops *ops = role_table[m->kind];
-    struct child c = {.member = m};
-    struct err e;
-
-    signal(SIGINT, SIG_IGN); /* Ctrl-C is for the super, which stops us in order */
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    proc_title_set(m->name);
-    log_set_role(s->log, m->name);
-    metrics_use(s->metrics, m->slot, ops->name);
-    c.arena = arena_create(32u << 20);
-    fill_env(m, loop_create(), s->log);
-    log_attach(s->log, m->env.loop);
-    m->env.metrics = s->metrics;
-    m->env.stopped = child_ends;
-    m->env.stopped_ctx = &c;
-    if (!ops->needs_privileges && !child_confine(m))
-        return 1;
-    m->role = ops->create(&m->env, &e);
-    if (m->role == NULL) {
-        log_error(m->env.log, "role.start", LOG_ERR(&e));
-        log_flush(m->env.log);
-        return 1;
-    }
-    if (ops->needs_privileges && !child_confine(m))
-        return 1;
-    loop_on_signal(m->env.loop, SIGTERM, child_signal, &c);
-    c.link = bus_open(m->env.loop, m->link_fds[1], &child_link_handlers, &c);
-    loop_run(m->env.loop);
-    ops->destroy(m->role);
-    bus_close(&c.link);
-    conf_destroy(&c.conf);
-    log_flush(m->env.log);
-    return c.status;
 }
 
 /* --- processes: the super's side --- */
@@ -471,7 +187,7 @@ static int start_objects(struct super *s, struct err *e)
     for (size_t i = 0; i < s->member_n; i++) {
         struct member *m = &s->members[i];
 
-        fill_env(m, s->loop, s->log);
+        member_fill_env(m, s->loop, s->log);
         m->env.metrics = metrics_view(s->metrics, m->slot, role_table[m->kind]->name);
         m->env.stopped = object_stopped;
         m->env.stopped_ctx = m;
@@ -636,52 +352,18 @@ static void on_reload_signal(void *ctx, int number)
 
 /* --- life --- */
 
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_storage at;
-    socklen_t n = sizeof at;
-
-    if (getsockname(fd, (struct sockaddr *)&at, &n) < 0)
-        return 0;
-    if (at.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&at)->sin6_port);
-    return at.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)(void *)&at)->sin_port) : 0;
-}
-
 static void tell_ready(struct super *s)
 {
     uint16_t ports[LISTENERS_MAX];
 
     for (size_t i = 0; i < s->conf->listener_count; i++)
-        ports[i] = port_of(s->listeners[i]);
+        ports[i] = world_port(s, i);
     log_info(s->log, "ready", LOG_STRING("version", WAYBILL_VERSION),
              LOG_STRING("hostname", s->conf->hostname));
     log_flush(s->log);
     proc_notify("READY=1");
     if (s->options->ready != NULL)
         s->options->ready(s->options->ready_ctx, ports, s->conf->listener_count);
-}
-
-static void close_world(struct super *s)
-{
-    char path[256];
-
-    for (size_t i = 0; i < s->conf->listener_count && i < LISTENERS_MAX; i++)
-        if (s->listeners[i] >= 0)
-            close(s->listeners[i]);
-    if (s->control >= 0) {
-        close(s->control);
-        (void)unlink(conf_control_socket(s->conf, path));
-    }
-    if (s->pid_file >= 0)
-        close(s->pid_file);
-    log_destroy(&s->log);
-    if (s->log_fd > STDERR_FILENO)
-        close(s->log_fd);
-    metrics_destroy(&s->metrics);
-    loop_destroy(&s->loop);
-    conf_destroy(&s->old_conf);
-    conf_destroy(&s->conf);
 }
 
 int super_run(struct conf *conf, const struct super_options *options, struct err *e)
@@ -699,7 +381,7 @@ int super_run(struct conf *conf, const struct super_options *options, struct err
     s->loop = loop_create();
     list_members(s);
     s->metrics = metrics_create((unsigned)s->member_n + 1, e);
-    if (s->metrics == NULL || open_world(s, e) < 0)
+    if (s->metrics == NULL || world_open(s, e) < 0)
         goto out;
     metrics_use(s->metrics, 0, "super");
     log_attach(s->log, s->loop);
@@ -718,7 +400,7 @@ out:
     if (options->one_process)
         end_objects(s);
     supervisor_destroy(&s->supervisor);
-    close_world(s);
+    world_close(s);
     free(s);
     return result;
 }

@@ -68,6 +68,13 @@ static struct slice without_dot(struct slice name)
     return name.n > 0 && name.p[name.n - 1] == '.' ? slice_sub(name, 0, name.n - 1) : name;
 }
 
+struct slice domain_of_address(struct slice address)
+{
+    size_t at = slice_find_last(address, '@');
+
+    return at == SLICE_NONE ? SLICE("") : slice_from(address, at + 1);
+}
+
 bool domain_equal(struct slice a, struct slice b)
 {
     return slice_eq_nocase(without_dot(a), without_dot(b));

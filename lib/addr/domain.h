@@ -19,6 +19,9 @@ bool domain_is_qualified(struct slice text, bool utf8);
  * (IP_NONE). False for what is no literal. */
 MUST_USE bool domain_literal_parse(struct slice text, struct ip_address *ip_out);
 
+/* What stands behind the last @; empty if there is none. Lives where the address does. */
+struct slice domain_of_address(struct slice address);
+
 /* Equal as names: ASCII case ignored, one final dot ignored on either side. */
 bool domain_equal(struct slice a, struct slice b);
 /* `name` is `parent` or lies below it, on a label boundary. */

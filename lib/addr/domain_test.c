@@ -48,12 +48,23 @@ static void names_are_compared_on_labels(void **state)
     assert_true(domain_is_within(SLICE("example.org"), SLICE("example.org.")));
 }
 
+static void what_an_address_is_of(void **state)
+{
+    (void)state;
+    assert_true(slice_eq(domain_of_address(SLICE("a@b.example")), SLICE("b.example")));
+    assert_true(slice_eq(domain_of_address(SLICE("\"a@b\"@c.example")), SLICE("c.example")));
+    assert_int_equal(domain_of_address(SLICE("postmaster")).n, 0);
+    assert_int_equal(domain_of_address(SLICE("a@")).n, 0);
+    assert_int_equal(domain_of_address(SLICE("")).n, 0);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(cases) + 1] = {cmocka_unit_test(names_are_compared_on_labels)};
+    struct CMUnitTest tests[COUNT(cases) + 2] = {cmocka_unit_test(names_are_compared_on_labels),
+                                                 cmocka_unit_test(what_an_address_is_of)};
 
     for (size_t i = 0; i < COUNT(cases); i++)
-        tests[i + 1] =
+        tests[i + 2] =
             (struct CMUnitTest){cases[i].name, run, NULL, NULL, (void *)(uintptr_t)&cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

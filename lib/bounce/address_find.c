@@ -115,18 +115,3 @@ bool address_find(struct slice text, size_t at, struct found_address *found_out)
     }
     return false;
 }
-
-struct slice address_first(struct slice text)
-{
-    struct found_address found;
-
-    if (address_find(text, 0, &found))
-        return found.address;
-    size_t open = slice_find(text, '<');
-    if (open != SLICE_NONE) {
-        struct slice inner = slice_from(text, open + 1);
-        size_t close = slice_find(inner, '>');
-        return slice_trim(slice_sub(inner, 0, close));
-    }
-    return slice_trim(text);
-}

@@ -95,7 +95,7 @@ static void take_original(struct bounce_reader *r, const struct header *h)
     r->has_original = true;
 }
 
-void original_from_text(struct bounce_reader *r, struct slice text)
+static void original_from_text(struct bounce_reader *r, struct slice text)
 {
     struct header h = {0};
     struct err e;

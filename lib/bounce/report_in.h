@@ -50,8 +50,6 @@ struct found_address {
 };
 /* The next address at or after `at`; false if there is none. */
 bool address_find(struct slice text, size_t at, struct found_address *found_out);
-/* The first address in a text, or what stands in the first <...>, or the trimmed text. */
-struct slice address_first(struct slice text);
 
 /* --- fields.c: RFC 3464 fields, wherever they stand --- */
 
@@ -78,10 +76,6 @@ size_t prose_find_original(struct slice text);
 
 /* Appends the words of a page: tags go, some of them end a line, a few entities are known. */
 void page_append(struct buf *out, struct slice html);
-
-/* --- report.c: the returned message --- */
-
-void original_from_text(struct bounce_reader *r, struct slice text);
 
 /* --- kinds.c: complaints, receipts, auto-replies --- */
 

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/ascii.h"
+#include "lib/addr/domain.h"
 #include "lib/addr/path.h"
 #include "lib/dnsmsg/name.h"
 
@@ -55,18 +56,18 @@ bool dmarc_mailto_address(struct slice uri, struct buf *out)
     struct path path;
     struct err e;
 
-    if (!slice_starts_nocase(uri, scheme))
-        return false;
-    for (size_t i = 0; i < text.n; i++) {
+    bool is_whole = slice_starts_nocase(uri, scheme);
+
+    for (size_t i = 0; is_whole && i < text.n; i++) {
         int high = i + 2 < text.n ? ascii_hex_value(text.p[i + 1]) : -1;
         int low = i + 2 < text.n ? ascii_hex_value(text.p[i + 2]) : -1;
 
-        if (text.p[i] == '%' && (high < 0 || low < 0))
-            break; /* what is left out makes it no address */
+        is_whole = text.p[i] != '%' || (high >= 0 && low >= 0);
         buf_append_char(out, text.p[i] == '%' ? (char)(high * 16 + low) : text.p[i]);
         i += text.p[i] == '%' ? 2 : 0;
     }
-    if (!out->full && path_parse_address(slice_from(buf_slice(out), before), 0, &path, &e) == 0 &&
+    if (is_whole && !out->full &&
+        path_parse_address(slice_from(buf_slice(out), before), 0, &path, &e) == 0 &&
         !path.is_literal && dns_name_is_host(path.domain))
         return true;
     out->n = before;
@@ -83,13 +84,6 @@ static struct slice keep_address(struct dmarc_destination *d, struct slice uri)
         address = arena_copy(d->arena, buf_slice(&out));
     buf_finish(&out);
     return address;
-}
-
-static struct slice host_of(struct slice address)
-{
-    size_t at = slice_find_last(address, '@');
-
-    return at == SLICE_NONE ? SLICE("") : slice_from(address, at + 1);
 }
 
 /* --- the steps --- */
@@ -149,7 +143,7 @@ enum step dmarc_destination_start(struct dmarc_destination *d, struct slice poli
     d->outcome = (struct dmarc_destination_outcome){.consent = DMARC_CONSENT_MISSING};
     d->policy_domain = arena_copy(d->arena, policy_domain);
     d->outcome.address = keep_address(d, uri);
-    d->host = host_of(d->outcome.address);
+    d->host = domain_of_address(d->outcome.address);
     d->state = POLICY_ORGANIZATION;
     if (d->host.n == 0)
         return finish(d, DMARC_CONSENT_MISSING, SLICE("only mailto: with one address is sent to"));
@@ -182,7 +176,7 @@ static enum step take_consent(struct dmarc_destination *d, const struct dns_answ
         if (!dmarc_uri_next(&record.rua, &uri))
             continue;
         struct slice other = keep_address(d, uri);
-        if (!slice_eq_nocase(host_of(other), d->host))
+        if (!slice_eq_nocase(domain_of_address(other), d->host))
             return finish(d, DMARC_CONSENT_MISSING,
                           SLICE("its consent names an address of another host"));
         d->outcome.address = other;

@@ -51,6 +51,8 @@ static const struct destination destinations[] = {
     {"a line break in the address", "blue.example", "mailto:d%0D%0ABcc:v@blue.example",
      DMARC_CONSENT_MISSING, ""},
     {"a broken escape", "blue.example", "mailto:d%4@blue.example", DMARC_CONSENT_MISSING, ""},
+    {"a broken escape behind an address", "blue.example", "mailto:d@blue.example%4",
+     DMARC_CONSENT_MISSING, ""},
 };
 
 static void run_destination(void **state)

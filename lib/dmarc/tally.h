@@ -16,6 +16,8 @@
 #define DMARC_TALLY_AUTHS_MAX 10 /* results of one row */
 #define DMARC_TALLY_REASONS_MAX 4
 #define DMARC_TALLY_LINE_MAX 12288
+#define DMARC_TALLY_POLICY_MAX 4096   /* bytes of a policy */
+#define DMARC_TALLY_REPORT_ROWS 10000 /* of a received report; those beyond are not kept */
 
 /* Appends the line, without a line end. */
 void dmarc_tally_write_row(const struct dmarc_row *row, struct buf *out);

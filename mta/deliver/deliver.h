@@ -97,5 +97,7 @@ const char *session_state(const struct session *s); /* for logs and `show` */
 void *session_handle(const struct session *s);
 struct destination *session_destination(const struct session *s);
 const struct host_address *session_host(const struct session *s);
+/* How many messages it was given, the one at hand too. */
+unsigned session_messages(const struct session *s);
 
 #endif

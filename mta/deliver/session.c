@@ -28,6 +28,11 @@ void *session_handle(const struct session *s)
     return s->handle;
 }
 
+unsigned session_messages(const struct session *s)
+{
+    return s->messages;
+}
+
 struct destination *session_destination(const struct session *s)
 {
     return s->destination;

@@ -52,6 +52,15 @@ const struct conf_key *conf_find_key(const struct conf *c, struct slice name)
     return find(c, KEY, name);
 }
 
+const char *conf_route_maildir(const struct conf_route *route)
+{
+    static const char prefix[] = "maildir:";
+
+    if (route->via.count != 1 || !slice_starts(slice_of(route->via.items[0]), SLICE(prefix)))
+        return NULL;
+    return route->via.items[0] + sizeof prefix - 1;
+}
+
 const struct conf_route *conf_find_route(const struct conf *c, struct slice domain)
 {
     const struct conf_route *route = find(c, ROUTE, domain);

@@ -130,6 +130,8 @@ void conf_name_host(struct conf *c);
 const struct conf_stream *conf_find_stream(const struct conf *c, struct slice name);
 const struct conf_key *conf_find_key(const struct conf *c, struct slice name);
 /* The route of a domain: its own, else "*", else NULL (then: MX). */
+/* What follows "maildir:" when the route is delivered into Maildirs; NULL: it is not. */
+const char *conf_route_maildir(const struct conf_route *route);
 const struct conf_route *conf_find_route(const struct conf *c, struct slice domain);
 /* The route of a site, as the queue names them: CONF_ROUTE_SITE and its title where it has fixed
  * next hops, else the domain. */

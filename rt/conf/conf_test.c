@@ -57,6 +57,18 @@ static void defaults(void **state)
     conf_destroy(&c);
 }
 
+static void which_route_ends_in_maildirs(void **state)
+{
+    struct conf *c =
+        parse("route \"a.example\" { via = { \"maildir:/var/mail/%u\" } local = yes }\n"
+              "route \"b.example\" { via = { \"mx.b.example\" } }\n");
+
+    (void)state;
+    assert_string_equal(conf_route_maildir(conf_find_route(c, SLICE("a.example"))), "/var/mail/%u");
+    assert_null(conf_route_maildir(conf_find_route(c, SLICE("b.example"))));
+    conf_destroy(&c);
+}
+
 static void sections(void **state)
 {
     struct conf *c = parse(full);
@@ -214,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         {"without a file everything has its default", defaults, NULL, NULL, NULL},
         {"sections, their names and lookups", sections, NULL, NULL, NULL},
+        {"which route ends in Maildirs", which_route_ends_in_maildirs, NULL, NULL, NULL},
         {"what is printed reads back equal", prints_and_reads_back, NULL, NULL, NULL},
         {"a reload says what changed, and what needs a restart", diff, NULL, NULL, NULL},
         {"errors name file, line and value", errors, NULL, NULL, NULL},

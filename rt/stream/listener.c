@@ -32,7 +32,9 @@ static int open_socket(const struct endpoint *at, struct err *e)
 
 static bool is_any(const struct endpoint *at)
 {
-    return at->unix_path == NULL && at->ip.family == IP_NONE;
+    static const struct ip_address any6 = {.family = IP_V6};
+
+    return at->unix_path == NULL && (at->ip.family == IP_NONE || ip_address_equal(&at->ip, &any6));
 }
 
 int listener_open(const struct endpoint *at, bool reuse_port, int backlog, struct err *e)

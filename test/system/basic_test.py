@@ -42,6 +42,9 @@ with tempfile.TemporaryDirectory() as tmp:
             wait_for(lambda: w.states(large) == ["delivered"], "the large message")
             assert sink.mails()[-1].endswith(b"\r\n\r\n" + body.encode()), "the large body was changed"
 
+            # the connection was used again for what went the same way
+            wait_for(lambda: w.metric("outbound_reused_total") > 0, "a connection that is used again")
+
             # an unknown stream is refused, and nothing is kept
             try:
                 w.send("X-Waybill-Stream: nosuch\r\n" + TEXT.format("no"))

@@ -28,6 +28,23 @@ def in_trouble(w, sink, number, order, code):
     wait_for(lambda: len(sink.mails()) == arrived + 2, "both messages")
 
 
+def given_up(tmp):
+    """What becomes too old while nothing can be written down is given up when the disk is well again."""
+    never = Sink(f"{tmp}/never", "--reject-rcpt", "450 4.2.0 later")
+    w = Waybill(never.port, 'retry = "3s"\nretry_jitter = 0\nexpire = "2s"\n', one_process=True).shim().start()
+    with w.ending():
+        id = w.send(TEXT.format("too old"))
+        wait_for(lambda: any(e["event"] == "deferred" for e in w.events(id)), "the first attempt")
+        w.order("broken")
+        wait_for(lambda: "ledger.commit" in w.trouble(), "an end that cannot be written down")
+        assert w.states(id) == ["queued"], w.states(id)
+        w.order("")
+        wait_for(lambda: w.states(id) == ["expired"], "its end")
+        assert w.stop() == 0
+        w.fsck()
+    never.close()
+
+
 with tempfile.TemporaryDirectory() as tmp:
     sink = Sink(f"{tmp}/sink")
     w = Waybill(sink.port, 'retry = "1s"\n', one_process=True).shim().start()
@@ -46,7 +63,8 @@ with tempfile.TemporaryDirectory() as tmp:
         assert len([m for m in sink.mails() if b"slow disk" in m]) == 1
         assert w.stop() == 0
         w.fsck()
+    given_up(tmp)
     with Waybill(sink.port, 'disk_free_min = "1TiB"\n', one_process=True) as w:
         assert "4.3.1" in refusal(w, TEXT.format("low"))
     sink.close()
-print("6 passed, 0 failed")
+print("7 passed, 0 failed")

@@ -3,7 +3,7 @@
     with Waybill(...) as w:  w.send(...), w.show(id), w.events(), w.kill("queue")
 
 Everything lives in a temporary directory and ends with the test; processes are ended by pid."""
-import contextlib, json, os, pathlib, shutil, signal, smtplib, socket, subprocess, sys, tempfile, time, types
+import contextlib, json, os, pathlib, re, shutil, signal, smtplib, socket, subprocess, sys, tempfile, time, types, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -194,6 +194,11 @@ class Waybill:
 
     def show(self, message_id):
         return json.loads(self.command("show", "--json", message_id))
+
+    def metric(self, name):
+        """The sum over all roles of a number at /metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as page:
+            return sum(int(float(n)) for n in re.findall(rf'^waybill_{name}{{.*}} (\S+)$', page.read().decode(), re.M))
 
     def states(self, message_id):
         return [r["state"] for r in self.show(message_id)["recipients"]]
