@@ -214,6 +214,7 @@ static void header_complete(struct message *m, struct slice header)
         .recipient = c->only_address,
         .hide_client =
             in->conf->received_client == CONF_RECEIVED_HIDDEN && smtp_server_user(c->server).n > 0,
+        .is_stranger = !c->may_relay,
         .unix_s = loop_unix_s(in->env.loop),
     };
     m->state = MESSAGE_BODY;

@@ -24,6 +24,7 @@ struct intake_origin {
     struct slice id;        /* our id as text */
     struct slice recipient; /* the only recipient, or empty: several are not told to each other */
     bool hide_client;       /* leave HELO and address of a logged-in client out */
+    bool is_stranger;       /* what the header says to us is only said by our own clients */
     int64_t unix_s;
 };
 
