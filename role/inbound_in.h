@@ -66,7 +66,7 @@ struct inbound {
     size_t door_n;
     struct list clients;
     size_t client_n;
-    struct map *per_address; /* address -> count */
+    struct map *per_address; /* network -> count */
     struct map *waiting;     /* txn -> message that waits for keys or queue */
     struct known_key *known;
     size_t known_n;
@@ -110,6 +110,7 @@ struct client {
     size_t recipient_n, recipient_cap, envelope_bytes;
     size_t address_n; /* RCPTs that were taken; each is one recipient or more */
     char ip[IP_TEXT_MAX];
+    char network[IP_TEXT_MAX];   /* that limits count; empty: not known yet */
     int64_t line_ms;             /* when its newest command line came */
     unsigned lines;              /* of commands, until then */
     uint64_t check;              /* the queue is asked about the recipient; 0: not */

@@ -11,7 +11,7 @@
 struct inbound_return {
     struct map *hints;  /* of addresses that may be suppressed */
     struct map *checks; /* number -> client whose recipient is being asked about */
-    struct map *forged; /* address -> how many in this minute */
+    struct map *forged; /* network -> how many in this minute */
     int64_t forged_minute;
     struct bounce_rules *rules;
     struct bounce_reader *reader; /* NULL: no return path domain */
@@ -97,14 +97,14 @@ static uintptr_t forged_of(struct inbound *in, const struct client *c)
         r->forged = map_create(9);
         r->forged_minute = minute;
     }
-    return (uintptr_t)map_get(r->forged, slice_of(c->ip));
+    return (uintptr_t)map_get(r->forged, slice_of(c->network));
 }
 
 static void count_forged(struct inbound *in, const struct client *c)
 {
     uintptr_t count = forged_of(in, c);
 
-    (void)map_put(in->returns->forged, slice_of(c->ip), (void *)(count + 1));
+    (void)map_put(in->returns->forged, slice_of(c->network), (void *)(count + 1));
     metric_add(in->env.metrics, METRIC_forged_total, 1);
 }
 
