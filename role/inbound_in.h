@@ -248,6 +248,8 @@ enum return_answer return_check(struct client *c, struct slice address,
 struct client *return_checked(struct inbound *in, const struct msg_checked *m); /* NULL: gone */
 void return_forget(struct client *c);
 bool return_is_one(const struct client *c, struct slice address);
+/* What it brought is none of what it was brought as; forged_bounces_max of them, and it waits. */
+void return_count_refused(struct inbound *in, const struct client *c);
 void return_body(struct message *m, struct slice bytes);
 /* The queue is there. Why it is refused, or NULL: the queue has it. */
 const char *return_end(struct message *m);
