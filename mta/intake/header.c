@@ -4,6 +4,7 @@
 #include "lib/message/date.h"
 #include "lib/message/header.h"
 #include "lib/message/msgid.h"
+#include "lib/message/received.h"
 
 enum field_use { KEEP, DROP, DROP_FORGED, STREAM, TAG, IDEMPOTENCY };
 
@@ -170,6 +171,35 @@ static void add_missing(const struct intake_origin *o, bool has_date, struct are
     }
 }
 
+/* How often this host has had it before. */
+static size_t count_passes(const struct header *h, struct slice hostname, struct arena *a)
+{
+    struct received r;
+    size_t passes = 0;
+
+    for (size_t i = 0; i < h->count; i++)
+        if (slice_eq_nocase(h->fields[i].name, SLICE("Received"))) {
+            received_parse(h->fields[i].value, a, &r);
+            passes += slice_eq_nocase(r.by, hostname);
+        }
+    return passes;
+}
+
+/* Two hosts that forward to each other, and to several addresses, would make 2^50 mails of one
+ * before the hops are too many. */
+static int check_loop(const struct header *h, const struct intake_origin *origin, struct arena *a,
+                      struct intake_header *found, struct err *e)
+{
+    found->is_loop = true;
+    if (found->hops > INTAKE_HOPS_MAX)
+        return err_set(e, ERR_LIMIT, "Routing loop: %zu Received fields on board", found->hops);
+    if (origin->is_forwarded && count_passes(h, origin->hostname, a) > INTAKE_PASSES_MAX)
+        return err_set(e, ERR_LIMIT, "Forwarding loop: %.*s has had this mail more than %d times",
+                       SLICE_ARG(slice_sub(origin->hostname, 0, 60)), INTAKE_PASSES_MAX);
+    found->is_loop = false;
+    return 0;
+}
+
 int intake_header_edit(struct slice header, const struct intake_origin *origin, struct arena *a,
                        struct buf *out, struct intake_header *found_out, struct err *e)
 {
@@ -184,8 +214,8 @@ int intake_header_edit(struct slice header, const struct intake_origin *origin, 
     found_out->received_bytes = out->n - start;
     copy_fields(&h, origin->is_stranger, a, out, found_out, &has_date);
     add_missing(origin, has_date, a, out, found_out);
-    if (found_out->hops > INTAKE_HOPS_MAX)
-        return err_set(e, ERR_LIMIT, "Routing loop: %zu Received fields on board", found_out->hops);
+    if (check_loop(&h, origin, a, found_out, e) < 0)
+        return -1;
     if (out->full)
         return err_set(e, ERR_LIMIT, "The header is larger than %zu bytes", out->max);
     return 0;

@@ -117,6 +117,41 @@ static void a_mail_in_a_loop_is_refused(void **state)
         buf_append_text(&in, "Received: by x; Tue, 24 Nov 2026 01:00:00 +0000\r\n");
     assert_int_equal(intake_header_edit(buf_slice(&in), &origin, a, &out, &found, &e), -1);
     assert_int_equal(e.code, ERR_LIMIT);
+    assert_true(found.is_loop);
+    buf_finish(&in);
+    buf_finish(&out);
+    arena_destroy(&a);
+}
+
+static void a_mail_that_is_forwarded_in_a_loop_is_refused_early(void **state)
+{
+    struct arena *a = arena_create(1000000);
+    struct intake_origin from = origin;
+    struct intake_header found;
+    struct buf out, in;
+    struct err e;
+    (void)state;
+
+    buf_init(&out, 100000);
+    buf_init(&in, 100000);
+    for (int passes = 0; passes <= INTAKE_PASSES_MAX + 1; passes++) {
+        buf_clear(&in);
+        for (int i = 0; i < passes; i++)
+            buf_append_text(&in,
+                            "Received: from y by MX.example.org (Waybill) with ESMTP id 1;\r\n\t"
+                            "Tue, 24 Nov 2026 01:00:00 +0000\r\n"
+                            "Received: from mx.example.org by x with ESMTP; "
+                            "Tue, 24 Nov 2026 01:00:00 +0000\r\n");
+        for (int forwarded = 0; forwarded <= 1; forwarded++) {
+            bool is_loop = forwarded == 1 && passes > INTAKE_PASSES_MAX;
+
+            from.is_forwarded = forwarded == 1;
+            buf_clear(&out);
+            int result = intake_header_edit(buf_slice(&in), &from, a, &out, &found, &e);
+            assert_int_equal(result, is_loop ? -1 : 0);
+            assert_int_equal(found.is_loop, is_loop);
+        }
+    }
     buf_finish(&in);
     buf_finish(&out);
     arena_destroy(&a);
@@ -124,12 +159,14 @@ static void a_mail_in_a_loop_is_refused(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(edits) + 2];
+    struct CMUnitTest tests[COUNT(edits) + 3];
 
     for (size_t i = 0; i < COUNT(edits); i++)
         tests[i] =
             (struct CMUnitTest){edits[i].name, run_edit, NULL, NULL, (void *)(uintptr_t)&edits[i]};
     tests[COUNT(edits)] = (struct CMUnitTest)cmocka_unit_test(a_mail_in_a_loop_is_refused);
     tests[COUNT(edits) + 1] = (struct CMUnitTest)cmocka_unit_test(one_click);
+    tests[COUNT(edits) + 2] =
+        (struct CMUnitTest)cmocka_unit_test(a_mail_that_is_forwarded_in_a_loop_is_refused_early);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
