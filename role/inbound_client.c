@@ -33,11 +33,11 @@ void client_destroy(struct client *c)
 
     forget_envelope(c);
     return_forget(c);
-    count = (uintptr_t)map_get(in->per_address, slice_of(c->ip));
+    count = (uintptr_t)map_get(in->per_address, slice_of(c->network));
     if (count > 1)
-        (void)map_put(in->per_address, slice_of(c->ip), (void *)(count - 1));
+        (void)map_put(in->per_address, slice_of(c->network), (void *)(count - 1));
     else
-        (void)map_remove(in->per_address, slice_of(c->ip));
+        (void)map_remove(in->per_address, slice_of(c->network));
     list_remove(&c->link);
     in->client_n--;
     metric_change(in->env.metrics, METRIC_connections_open, -1);
@@ -262,11 +262,15 @@ static void on_tls(void *ctx)
     stream_resume(c->stream);
 }
 
+static bool recognize(struct client *c);
+
+/* The PROXY header came: only now is it known who speaks. */
 static void on_open(void *ctx)
 {
     struct client *c = ctx;
 
-    flush(c);
+    if (recognize(c))
+        flush(c);
 }
 
 static void on_timeout(void *ctx)
@@ -297,47 +301,64 @@ static const struct stream_handlers handlers = {
     .on_closed = on_closed,
 };
 
-/* May this address relay, and may it connect at all? */
-static const char *admit(struct inbound *in, struct client *c)
+/* Whoever has one IPv6 address has the 2^64 of its network, so limits count networks. */
+static void name_network(const struct endpoint *peer, const char *ip, char out[IP_TEXT_MAX])
 {
-    uintptr_t count = (uintptr_t)map_get(in->per_address, slice_of(c->ip));
+    struct ip_address network = ip_address_unmap(peer->ip);
 
-    (void)map_put(in->per_address, slice_of(c->ip), (void *)(count + 1));
+    if (peer->unix_path == NULL && network.family == IP_V6) {
+        memset(network.bytes + 8, 0, 8);
+        (void)ip_address_format(&network, out);
+    } else {
+        (void)snprintf(out, IP_TEXT_MAX, "%s", ip);
+    }
+}
+
+/* May this address relay, and may it connect at all? False: the client is gone. */
+static bool recognize(struct client *c)
+{
+    const struct endpoint *peer = stream_peer(c->stream);
+    struct inbound *in = c->inbound;
+    const char *refusal = NULL;
+    uintptr_t count;
+
+    if (peer->unix_path != NULL)
+        (void)snprintf(c->ip, sizeof c->ip, "127.0.0.1");
+    else
+        (void)ip_address_format(&peer->ip, c->ip);
+    name_network(peer, c->ip, c->network);
+    c->may_relay =
+        peer->unix_path != NULL || conf_networks_hold(&in->conf->relay_networks, &peer->ip);
+    count = (uintptr_t)map_get(in->per_address, slice_of(c->network));
+    (void)map_put(in->per_address, slice_of(c->network), (void *)(count + 1));
     if (in->client_n > (size_t)in->conf->connections_max)
-        return "Too many connections; try again later";
-    if (count + 1 > (uintptr_t)in->conf->connections_per_client_max)
-        return "Too many connections from your address; try again later";
-    return NULL;
+        refusal = "Too many connections; try again later";
+    else if (count + 1 > (uintptr_t)in->conf->connections_per_client_max)
+        refusal = "Too many connections from your address; try again later";
+    if (refusal == NULL)
+        return true;
+    metric_add(in->env.metrics, METRIC_connections_refused_total, 1);
+    smtp_server_close(c->server, (struct smtp_reply){421, "4.7.0", refusal});
+    flush(c);
+    client_destroy(c);
+    return false;
 }
 
 void client_accept(struct door *door, const struct accepted *accepted)
 {
     struct inbound *in = door->inbound;
     struct client *c = mem_alloc(sizeof *c);
-    const char *refusal;
 
     c->inbound = in;
     c->door = door;
     c->stream = stream_accept(in->streams, accepted, door->conf->proxy, &handlers, c);
     c->server = smtp_server_create(&door->settings);
-    if (stream_peer(c->stream)->unix_path != NULL)
-        (void)snprintf(c->ip, sizeof c->ip, "127.0.0.1");
-    else
-        (void)ip_address_format(&stream_peer(c->stream)->ip, c->ip);
     list_append(&in->clients, &c->link);
     in->client_n++;
     metric_add(in->env.metrics, METRIC_connections_total, 1);
     metric_change(in->env.metrics, METRIC_connections_open, 1);
-    c->may_relay = stream_peer(c->stream)->unix_path != NULL ||
-                   conf_networks_hold(&in->conf->relay_networks, &stream_peer(c->stream)->ip);
-    refusal = admit(in, c);
-    if (refusal != NULL) {
-        metric_add(in->env.metrics, METRIC_connections_refused_total, 1);
-        smtp_server_close(c->server, (struct smtp_reply){421, "4.7.0", refusal});
-        flush(c);
-        client_destroy(c);
+    if (!door->conf->proxy && !recognize(c))
         return;
-    }
     stream_set_idle(c->stream, in->conf->inbound_command_timeout_ms);
     c->line_ms = loop_now_ms(in->env.loop);
     if (door->conf->tls == CONF_TLS_IMPLICIT)

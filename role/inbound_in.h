@@ -62,7 +62,7 @@ struct inbound {
     size_t door_n;
     struct list clients;
     size_t client_n;
-    struct map *per_address; /* address -> count */
+    struct map *per_address; /* network -> count */
     struct map *waiting;     /* txn -> message that waits for keys or queue */
     struct known_keys known;
     bool keys_are_known;
@@ -105,6 +105,7 @@ struct client {
     size_t recipient_n, recipient_cap, envelope_bytes;
     size_t address_n; /* RCPTs that were taken; each is one recipient or more */
     char ip[IP_TEXT_MAX];
+    char network[IP_TEXT_MAX];   /* that limits count; empty: not known yet */
     int64_t line_ms;             /* when its newest command line came */
     unsigned lines;              /* of commands, until then */
     uint64_t check;              /* the queue is asked about the recipient; 0: not */
@@ -242,6 +243,8 @@ enum return_answer return_check(struct client *c, struct slice address,
 struct client *return_checked(struct inbound *in, const struct msg_checked *m); /* NULL: gone */
 void return_forget(struct client *c);
 bool return_is_one(const struct client *c, struct slice address);
+/* What it brought is none of what it was brought as; forged_bounces_max of them, and it waits. */
+void return_count_refused(struct inbound *in, const struct client *c);
 void return_body(struct message *m, struct slice bytes);
 /* The queue is there. Why it is refused, or NULL: the queue has it. */
 const char *return_end(struct message *m);

@@ -209,6 +209,8 @@ static void header_complete(struct message *m, struct slice header)
         .recipient = c->only_address,
         .hide_client =
             in->conf->received_client == CONF_RECEIVED_HIDDEN && smtp_server_user(c->server).n > 0,
+        .is_forwarded = c->forward_domain.n > 0,
+        .is_stranger = !c->may_relay,
         .unix_s = loop_unix_s(in->env.loop),
     };
     m->state = MESSAGE_BODY;
@@ -217,7 +219,7 @@ static void header_complete(struct message *m, struct slice header)
         return;
     }
     if (intake_header_edit(header, &origin, m->arena, &m->head, &m->found, &e) < 0) {
-        refuse(m, 554, m->found.hops > INTAKE_HOPS_MAX ? "5.4.6" : "5.3.4", "%s", e.text);
+        refuse(m, 554, m->found.is_loop ? "5.4.6" : "5.3.4", "%s", e.text);
         return;
     }
     stream = choose_stream(m);

@@ -248,6 +248,7 @@ bool reports_end(struct message *m, unsigned *code_out, struct err *e)
         log_warn(in->env.log, "inbound.dmarc_refused", LOG_STRING("client", m->client->ip),
                  LOG_TEXT("sender", m->client->sender_path), LOG_STRING("why", why));
         metric_add(in->env.metrics, METRIC_dmarc_refused_total, 1);
+        return_count_refused(in, m->client); /* 15 KiB can be work for half a second */
     }
     arena_destroy(&r.arena);
     return taken;

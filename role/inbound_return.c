@@ -12,7 +12,7 @@
 struct inbound_return {
     struct map *hints;  /* of addresses that may be suppressed */
     struct map *checks; /* number -> client whose recipient is being asked about */
-    struct map *forged; /* address -> how many in this minute */
+    struct map *forged; /* network -> how many in this minute */
     int64_t forged_minute;
     struct bounce_rules *rules;
     struct bounce_reader *reader; /* NULL: no return path domain */
@@ -96,14 +96,19 @@ static uintptr_t forged_of(struct inbound *in, const struct client *c)
         r->forged = map_create(9);
         r->forged_minute = minute;
     }
-    return (uintptr_t)map_get(r->forged, slice_of(c->ip));
+    return (uintptr_t)map_get(r->forged, slice_of(c->network));
+}
+
+void return_count_refused(struct inbound *in, const struct client *c)
+{
+    uintptr_t count = forged_of(in, c);
+
+    (void)map_put(in->returns->forged, slice_of(c->network), (void *)(count + 1));
 }
 
 static void count_forged(struct inbound *in, const struct client *c)
 {
-    uintptr_t count = forged_of(in, c);
-
-    (void)map_put(in->returns->forged, slice_of(c->ip), (void *)(count + 1));
+    return_count_refused(in, c);
     metric_add(in->env.metrics, METRIC_forged_total, 1);
 }
 
@@ -165,13 +170,13 @@ enum return_answer return_check(struct client *c, struct slice address,
         *reply_out = (struct smtp_reply){452, "4.5.3", "One bounce address at a time"};
         return RETURN_REPLY;
     }
-    if (is_report)
-        return RETURN_TAKE; /* what it is shows when it has been read */
     if (is_return && forged_of(in, c) >= (uintptr_t)in->conf->forged_bounces_max) {
         *reply_out = (struct smtp_reply){
-            421, "4.7.0", "Too many bounce addresses that are not ours; try again later"};
+            421, "4.7.0", "Too many bounces or reports that are none; try again later"};
         return RETURN_REPLY;
     }
+    if (is_report)
+        return RETURN_TAKE; /* what it is shows when it has been read */
     if (is_feedback(in, address))
         return RETURN_TAKE; /* what it is about is asked when it has been read */
     place = recipient_find(in, address);

@@ -101,6 +101,7 @@ static int record_report(struct queue *q, const struct msg_report *m, const stru
         m->event < BOUNCE_EVENTS ? (enum bounce_event)m->event : BOUNCE_NOT_A_BOUNCE;
     bool counts = is_failure(event) || is_complaint(event);
     struct bounce_verdict verdict;
+    bool kept;
     const struct ledger_report report = {
         .kind = is_failure(event)     ? LEDGER_EV_REPORTED
                 : is_complaint(event) ? LEDGER_EV_COMPLAINT
@@ -117,8 +118,11 @@ static int record_report(struct queue *q, const struct msg_report *m, const stru
         .reply_code = m->code,
     };
 
-    if (ledger_add_report(q->ledger, verp->id, verp->n, &report, loop_unix_ms(q->env.loop), e) < 0)
+    if (ledger_add_report(q->ledger, verp->id, verp->n, &report, loop_unix_ms(q->env.loop), &kept,
+                          e) < 0)
         return -1;
+    if (!kept)
+        return 0;
     if (is_failure(event) && queue_dsn_forwarded(q, m, verp->id, to, e) < 0)
         return -1;
     if (!counts || !read_verdict(m, &verdict))

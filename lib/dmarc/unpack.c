@@ -25,7 +25,13 @@ static void take(struct unpack *u, struct slice data);
 static bool take_member(void *ctx, struct slice file)
 {
     struct unpack *u = ctx;
+    struct err e;
 
+    if (file.n > u->bytes_left) { /* what was packed inside an earlier member has used it up */
+        (void)err_set(&e, ERR_LIMIT, "unpacked, all of it is too large");
+        note(u, &e);
+        return false;
+    }
     u->bytes_left -= file.n;
     take(u, file);
     return true;

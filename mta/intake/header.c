@@ -4,10 +4,13 @@
 #include "lib/message/date.h"
 #include "lib/message/header.h"
 #include "lib/message/msgid.h"
+#include "lib/message/received.h"
 
-enum field_use { KEEP, DROP, STREAM, TAG, IDEMPOTENCY };
+enum field_use { KEEP, DROP, DROP_FORGED, STREAM, TAG, IDEMPOTENCY };
 
-/* The fields that mean something to us. The first of two names for one thing wins. */
+/* The fields that mean something to us. The first of two names for one thing wins. Of strangers'
+ * mail STREAM, TAG and IDEMPOTENCY mean nothing and travel on: a list sends one author's mail in
+ * many transactions, and his Idempotency-Key would make all but the first a repetition. */
 static const struct {
     struct slice name;
     enum field_use use;
@@ -22,13 +25,20 @@ static const struct {
     {SLICE_INIT("Resent-Bcc"), DROP},
     {SLICE_INIT("Return-Path"), DROP},
     {SLICE_INIT("Content-Length"), DROP},
+    {SLICE_INIT("X-Waybill-Quarantine"), DROP_FORGED}, /* ours says what we found out */
 };
 
-static enum field_use use_of(struct slice name)
+static enum field_use use_of(struct slice name, bool is_stranger)
 {
-    for (size_t i = 0; i < COUNT(known_fields); i++)
-        if (slice_eq_nocase(name, known_fields[i].name))
-            return known_fields[i].use;
+    for (size_t i = 0; i < COUNT(known_fields); i++) {
+        enum field_use use = known_fields[i].use;
+
+        if (!slice_eq_nocase(name, known_fields[i].name))
+            continue;
+        if (use == DROP_FORGED)
+            return is_stranger ? DROP : KEEP;
+        return use == DROP || !is_stranger ? use : KEEP;
+    }
     return KEEP;
 }
 
@@ -81,12 +91,14 @@ static struct slice summary(struct slice value, struct arena *a)
 }
 
 /* Notes what the field says; returns whether it travels on. */
-static bool read_field(const struct field *f, struct arena *a, struct intake_header *found)
+static bool read_field(const struct field *f, bool is_stranger, struct arena *a,
+                       struct intake_header *found)
 {
-    switch (use_of(f->name)) {
+    switch (use_of(f->name, is_stranger)) {
     case KEEP:
         break;
     case DROP:
+    case DROP_FORGED:
         return false;
     case STREAM:
         if (found->stream.n == 0)
@@ -115,7 +127,7 @@ static bool read_field(const struct field *f, struct arena *a, struct intake_hea
 }
 
 /* Copies the kept fields; neighbours go in one piece. */
-static void copy_fields(const struct header *h, struct arena *a, struct buf *out,
+static void copy_fields(const struct header *h, bool is_stranger, struct arena *a, struct buf *out,
                         struct intake_header *found, bool *has_date)
 {
     struct slice run = {NULL, 0};
@@ -125,7 +137,7 @@ static void copy_fields(const struct header *h, struct arena *a, struct buf *out
 
         if (slice_eq_nocase(f->name, SLICE("Date")))
             *has_date = true;
-        if (!read_field(f, a, found)) {
+        if (!read_field(f, is_stranger, a, found)) {
             buf_append(out, run);
             run = (struct slice){NULL, 0};
         } else if (run.n > 0 && run.p + run.n == f->raw.p) {
@@ -159,6 +171,35 @@ static void add_missing(const struct intake_origin *o, bool has_date, struct are
     }
 }
 
+/* How often this host has had it before. */
+static size_t count_passes(const struct header *h, struct slice hostname, struct arena *a)
+{
+    struct received r;
+    size_t passes = 0;
+
+    for (size_t i = 0; i < h->count; i++)
+        if (slice_eq_nocase(h->fields[i].name, SLICE("Received"))) {
+            received_parse(h->fields[i].value, a, &r);
+            passes += slice_eq_nocase(r.by, hostname);
+        }
+    return passes;
+}
+
+/* Two hosts that forward to each other, and to several addresses, would make 2^50 mails of one
+ * before the hops are too many. */
+static int check_loop(const struct header *h, const struct intake_origin *origin, struct arena *a,
+                      struct intake_header *found, struct err *e)
+{
+    found->is_loop = true;
+    if (found->hops > INTAKE_HOPS_MAX)
+        return err_set(e, ERR_LIMIT, "Routing loop: %zu Received fields on board", found->hops);
+    if (origin->is_forwarded && count_passes(h, origin->hostname, a) > INTAKE_PASSES_MAX)
+        return err_set(e, ERR_LIMIT, "Forwarding loop: %.*s has had this mail more than %d times",
+                       SLICE_ARG(slice_sub(origin->hostname, 0, 60)), INTAKE_PASSES_MAX);
+    found->is_loop = false;
+    return 0;
+}
+
 int intake_header_edit(struct slice header, const struct intake_origin *origin, struct arena *a,
                        struct buf *out, struct intake_header *found_out, struct err *e)
 {
@@ -171,10 +212,10 @@ int intake_header_edit(struct slice header, const struct intake_origin *origin, 
         return -1;
     write_received(origin, out);
     found_out->received_bytes = out->n - start;
-    copy_fields(&h, a, out, found_out, &has_date);
+    copy_fields(&h, origin->is_stranger, a, out, found_out, &has_date);
     add_missing(origin, has_date, a, out, found_out);
-    if (found_out->hops > INTAKE_HOPS_MAX)
-        return err_set(e, ERR_LIMIT, "Routing loop: %zu Received fields on board", found_out->hops);
+    if (check_loop(&h, origin, a, found_out, e) < 0)
+        return -1;
     if (out->full)
         return err_set(e, ERR_LIMIT, "The header is larger than %zu bytes", out->max);
     return 0;

@@ -13,6 +13,7 @@
 #include "base/base.h"
 
 #define INTAKE_HOPS_MAX 100 /* Received fields; more is a loop (RFC 5321 6.3 asks for >= 100) */
+#define INTAKE_PASSES_MAX 3 /* of mail that is forwarded, through this host; more is a loop */
 
 /* How the mail came in; all slices borrowed. */
 struct intake_origin {
@@ -24,6 +25,8 @@ struct intake_origin {
     struct slice id;        /* our id as text */
     struct slice recipient; /* the only recipient, or empty: several are not told to each other */
     bool hide_client;       /* leave HELO and address of a logged-in client out */
+    bool is_forwarded;      /* it goes on to somebody else, in the place of an address of ours */
+    bool is_stranger;       /* what the header says to us is only said by our own clients */
     int64_t unix_s;
 };
 
@@ -36,6 +39,7 @@ struct intake_header {
     const char *message_id_problem; /* a plain sentence, or NULL */
     bool has_unsubscribe;           /* a List-Unsubscribe field of the client's own */
     size_t hops;                    /* Received fields on board before ours */
+    bool is_loop;                   /* why it was refused */
     size_t received_bytes;          /* how much of the output is our Received field */
 };
 #define INTAKE_SUMMARY_BYTES 200

@@ -127,6 +127,9 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
     [SQL_ADD_WORK] = "INSERT INTO work VALUES(?,?,?,?,?,?,?)",
     [SQL_ADD_EVENT] = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [SQL_ADD_ASIDE] = "INSERT INTO event_aside VALUES(?,?)",
+    [SQL_COUNT_ASIDE] = "SELECT count(*) FROM (SELECT 1 FROM event_aside JOIN event"
+                        " ON event.seq = event_aside.seq WHERE event_aside.message = ?"
+                        " AND recipients = ? AND kind = ? LIMIT ?)",
     [SQL_FIND_SITE] = "SELECT id FROM site WHERE name = ?",
     [SQL_ADD_SITE] = "INSERT INTO site(name) VALUES(?) RETURNING id",
     [SQL_SITE_NAME] = "SELECT name FROM site WHERE id = ?",

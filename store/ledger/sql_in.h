@@ -21,6 +21,7 @@ enum writer_statement {
     SQL_ADD_WORK,
     SQL_ADD_EVENT,
     SQL_ADD_ASIDE,
+    SQL_COUNT_ASIDE,
     SQL_FIND_SITE,
     SQL_ADD_SITE,
     SQL_SITE_NAME,

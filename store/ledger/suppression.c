@@ -206,8 +206,47 @@ int ledger_find_addressee(struct ledger *l, struct id id, uint32_t n, struct are
     return same ? 0 : err_set(e, ERR_FOUND, "there is no such message");
 }
 
+/* Is there room for one more report of this kind? Each has room of its own: the failure that comes
+ * after many delays is still news. */
+static int has_room(struct ledger *l, const struct event_row *row, bool *room_out, struct err *e)
+{
+    struct db *db = &l->db;
+
+    db_bind(db, SQL_COUNT_ASIDE, "itii", (int64_t)row->hi, row->recipients, (int64_t)row->kind,
+            (int64_t)LEDGER_REPORTS_MAX);
+    if (db_step(db, SQL_COUNT_ASIDE, e) != DB_ROW)
+        return -1;
+    *room_out = db_int(db, SQL_COUNT_ASIDE, 0) < LEDGER_REPORTS_MAX;
+    db_reset(db, SQL_COUNT_ASIDE);
+    return 0;
+}
+
+/* It was delivered, and now it is not. */
+static int turn_to_bounced(struct ledger *l, struct id id, uint32_t n, int64_t now_ms,
+                           struct err *e)
+{
+    struct db *db = &l->db;
+    struct err why = {ERR_NONE, ""};
+    int result = 0;
+
+    db_bind(db, SQL_FIND_RECIPIENT, "ii", (int64_t)id.hi, (int64_t)n);
+    if (db_step(db, SQL_FIND_RECIPIENT, e) != DB_ROW)
+        return -1;
+    int64_t recipient = db_int(db, SQL_FIND_RECIPIENT, 0);
+    int64_t state = db_int(db, SQL_FIND_RECIPIENT, 2);
+    if (state == LEDGER_DELIVERED || state == LEDGER_ASSUMED)
+        result = stats_add(&l->stats, db, db_text(db, SQL_FIND_RECIPIENT, 4),
+                           db_text(db, SQL_FIND_RECIPIENT, 5), STAT_BOUNCED, 1, now_ms, &why);
+    db_reset(db, SQL_FIND_RECIPIENT);
+    if (result != 0)
+        return err_set(e, why.code, "%s", why.text);
+    db_bind(db, SQL_RECIPIENT_BOUNCED, "i", recipient);
+    return db_run(db, SQL_RECIPIENT_BOUNCED, e);
+}
+
 int ledger_add_report(struct ledger *l, struct id id, uint32_t n,
-                      const struct ledger_report *report, int64_t now_ms, struct err *e)
+                      const struct ledger_report *report, int64_t now_ms, bool *kept_out,
+                      struct err *e)
 {
     struct db *db = &l->db;
     const struct range one = {n, n};
@@ -221,23 +260,16 @@ int ledger_add_report(struct ledger *l, struct id id, uint32_t n,
                             .enhanced = report->enhanced,
                             .text = report->text,
                             .category = report->category};
-    int64_t seq, recipient;
+    int64_t seq;
 
-    if (ledger_expect_group(l, e) != 0 || add_event(l, &row, &seq, e) != 0)
+    if (ledger_expect_group(l, e) != 0 || has_room(l, &row, kept_out, e) != 0)
+        return -1;
+    if (!*kept_out)
+        return 0;
+    if (add_event(l, &row, &seq, e) != 0)
         return -1;
     db_bind(db, SQL_ADD_ASIDE, "ii", (int64_t)id.hi, seq);
     if (db_run(db, SQL_ADD_ASIDE, e) != 0 || !report->bounced)
         return db->failed ? -1 : 0;
-    db_bind(db, SQL_FIND_RECIPIENT, "ii", (int64_t)id.hi, (int64_t)n);
-    if (db_step(db, SQL_FIND_RECIPIENT, e) != DB_ROW)
-        return -1;
-    recipient = db_int(db, SQL_FIND_RECIPIENT, 0);
-    struct err ignored;
-    int result = stats_add(&l->stats, db, db_text(db, SQL_FIND_RECIPIENT, 4),
-                           db_text(db, SQL_FIND_RECIPIENT, 5), STAT_BOUNCED, 1, now_ms, &ignored);
-    db_reset(db, SQL_FIND_RECIPIENT);
-    if (result != 0)
-        return err_set(e, ignored.code, "%s", ignored.text);
-    db_bind(db, SQL_RECIPIENT_BOUNCED, "i", recipient);
-    return db_run(db, SQL_RECIPIENT_BOUNCED, e);
+    return turn_to_bounced(l, id, n, now_ms, e);
 }

@@ -64,7 +64,10 @@ struct ledger_addressee {
 MUST_USE int ledger_find_addressee(struct ledger *l, struct id id, uint32_t n, struct arena *arena,
                                    struct ledger_addressee *out, struct err *e);
 /* What a report says about a recipient whose attempts are over: an event and, if `bounced`, the
- * state BOUNCED for one that was delivered or assumed so. */
+ * state BOUNCED for one that was delivered or assumed so; the statistics count it then, once.
+ * `*kept_out` is false for one beyond LEDGER_REPORTS_MAX: who has a bounce address can use it as
+ * often as he likes, and nothing more is learned. */
+#define LEDGER_REPORTS_MAX 20 /* of one kind, about one recipient of one message */
 struct ledger_report {
     enum ledger_kind kind;
     bool bounced;
@@ -72,7 +75,8 @@ struct ledger_report {
     uint32_t reply_code;
 };
 MUST_USE int ledger_add_report(struct ledger *l, struct id id, uint32_t n,
-                               const struct ledger_report *report, int64_t now_ms, struct err *e);
+                               const struct ledger_report *report, int64_t now_ms, bool *kept_out,
+                               struct err *e);
 
 /* The address as it is stored: in lower case. `room` holds LEDGER_ADDRESS_MAX bytes. */
 struct slice ledger_fold(struct slice address, char *room);
