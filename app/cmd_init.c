@@ -1,6 +1,7 @@
 /* waybill init DOMAIN -- settings, keys, and every record to publish. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/cli.h"
@@ -36,6 +37,36 @@ static void check_name(const char *name)
 static const char *in_folder(struct init *o, const char *name)
 {
     return arena_string(o->arena, arena_printf(o->arena, "%s/%s", o->folder, name));
+}
+
+/* The settings name the keys, and are read from wherever the daemon starts: the path is absolute.
+ * Only the last folder of it is made. */
+static void open_folder(struct init *o)
+{
+    char *path;
+
+    if (mkdir(o->folder, 0755) != 0 && errno != EEXIST)
+        cli_die("%s: %s", o->folder, strerror(errno));
+    path = realpath(o->folder, NULL);
+    if (!path)
+        cli_die("%s: %s", o->folder, strerror(errno));
+    o->folder = arena_string(o->arena, slice_of(path));
+    free(path);
+}
+
+/* Said before a key is made: half of a set-up is worse than none. */
+static void refuse_to_replace(struct init *o)
+{
+    const char *conf = in_folder(o, "waybill.conf");
+    const char *zone = in_folder(
+        o, arena_string(o->arena, arena_printf(o->arena, "%.*s.zone", SLICE_ARG(o->domain))));
+
+    if (!o->force && access(conf, F_OK) == 0)
+        cli_die("%s is there already (--force replaces it; for one more domain, take another "
+                "--folder and copy its key sections)",
+                conf);
+    if (!o->force && access(zone, F_OK) == 0)
+        cli_die("%s is there already (--force replaces it)", zone);
 }
 
 static void write_file(const char *path, struct slice text, bool force)
@@ -82,6 +113,11 @@ static void add_host(struct init *o, struct slice spf_terms)
                    o->ips.items[i]);
         buf_printf(&o->zone, "%s. 3600 IN PTR %s.\n", reverse, o->hostname);
     }
+    if (o->ips.count == 0)
+        buf_printf(&o->zone,
+                   "; No address was given (--ip). SPF, the MX and MTA-STS below need it: put it "
+                   "in here.\n;%s. 3600 IN A ADDRESS\n",
+                   o->hostname);
     txt(o, slice_of(o->hostname), SLICE("v=spf1 a -all"));
     buf_append_text(&o->zone,
                     "; Who may send for the domain, and for the return path of its mail.\n");
@@ -262,7 +298,7 @@ int cmd_init(int argc, char **argv)
         CLI_FLAG("force", &o.force, "replace files that are there")};
 
     if (cli_parse(&usage, options, COUNT(options), argc, argv) != 1)
-        cli_die("give one domain");
+        cli_die("give one domain, such as `waybill init example.com --ip 192.0.2.1`");
     o.arena = arena_create(MEMORY_MAX);
     o.domain = dns_name_trim(slice_of(argv[0]));
     check_name(argv[0]);
@@ -275,6 +311,8 @@ int cmd_init(int argc, char **argv)
         o.selector = "waybill1";
     check_name(o.hostname);
     check_name(o.return_path);
+    open_folder(&o);
+    refuse_to_replace(&o);
     buf_init(&o.zone, OUTPUT_MAX);
     buf_init(&o.conf, OUTPUT_MAX);
     make_all(&o);
