@@ -1,12 +1,16 @@
 #include "lib/spf/suggest.h"
 
-/* An include whose target has no record makes receivers say permerror. */
+/* An include whose target has no record makes receivers say permerror, and so do three terms that
+ * find no address. */
 static bool is_gone(const struct spf_tree *t, struct slice term)
 {
-    for (const struct spf_node *n = t->nodes; n; n = n->next)
-        if (n->depth == 0 && !n->is_record && n->kind == SPF_INCLUDE && n->problem.n > 0 &&
-            slice_eq(n->text, term))
-            return n->lookups <= 1 && !t->failed;
+    for (const struct spf_node *n = t->nodes; n && !t->failed; n = n->next) {
+        bool is_dead =
+            n->kind == SPF_INCLUDE ? n->problem.n > 0 && n->lookups <= 1 : n->finds_nothing;
+
+        if (n->depth == 0 && !n->is_record && slice_eq(n->text, term))
+            return is_dead;
+    }
     return false;
 }
 

@@ -10,6 +10,7 @@
 #define MEMORY_MAX ((size_t)32 << 20)
 #define NETWORKS_MAX 20000
 #define FINDINGS_MAX 200
+#define MERGED_MAX 65536
 #define HOSTS_MAX 40 /* of one mx that are looked at */
 
 enum state {
@@ -206,17 +207,66 @@ static enum step read_record(struct spf_survey *s, struct slice text)
     return STEP_NEXT;
 }
 
+static bool has_word(struct slice text, struct slice word)
+{
+    while (text.n > 0)
+        if (slice_eq_nocase(slice_cut(&text, ' '), word))
+            return true;
+    return false;
+}
+
+static void add_words(struct buf *out, struct slice terms)
+{
+    struct spf_term term;
+
+    while (spf_record_next(&terms, &term))
+        if (term.kind != SPF_ALL && term.kind != SPF_REDIRECT && term.kind != SPF_EXP &&
+            !has_word(buf_slice(out), term.text)) {
+            buf_append_char(out, ' ');
+            buf_append(out, term.text);
+        }
+}
+
+/* What somebody who published several records meant: the terms of all, and the end of the last. */
+static struct slice merge_records(struct spf_survey *s, struct slice last)
+{
+    struct spf_record r, end;
+    struct spf_term term;
+    struct slice merged;
+    struct buf out;
+    struct err e;
+
+    if (spf_record_parse(last, &end, &e) != 0)
+        return last;
+    buf_init(&out, MERGED_MAX);
+    buf_append_text(&out, "v=spf1");
+    for (size_t i = 0; i < s->answer->count; i++) {
+        struct slice text = s->answer->records[i].text;
+
+        if (!spf_record_is(text) || spf_record_parse(text, &r, &e) != 0)
+            continue;
+        add_words(&out, r.terms);
+        if (r.has_redirect && !r.has_all && text.p != last.p)
+            buf_printf(&out, " include:%.*s", SLICE_ARG(r.redirect.domain));
+    }
+    for (struct slice rest = end.terms; spf_record_next(&rest, &term);)
+        if (term.kind == SPF_ALL || (term.kind == SPF_REDIRECT && !end.has_all))
+            buf_printf(&out, " %.*s", SLICE_ARG(term.text));
+    merged = out.full ? last : arena_copy(s->arena, buf_slice(&out));
+    buf_finish(&out);
+    return merged;
+}
+
 static enum step run_record(struct spf_survey *s)
 {
     struct slice found = {0};
-    size_t count = 0, strings = 0;
+    size_t count = 0;
 
     if (failed(s))
         return leave_record(s);
     for (size_t i = 0; i < s->answer->count; i++)
         if (spf_record_is(s->answer->records[i].text)) {
             found = s->answer->records[i].text;
-            strings = s->answer->records[i].string_count;
             count++;
         }
     if (count == 0) {
@@ -228,14 +278,14 @@ static enum step run_record(struct spf_survey *s)
                          s->depth > 0 ? ": receivers say permerror" : ""));
         return leave_record(s);
     }
+    s->tree.is_merged = s->tree.is_merged || (count > 1 && s->depth == 0);
     if (count > 1)
         problem(
             s, "two-records",
             arena_printf(s->arena,
                          "%.*s has %zu SPF records: receivers say permerror. Merge them into one",
                          SLICE_ARG(s->question.name), count));
-    (void)strings;
-    return read_record(s, found);
+    return read_record(s, count > 1 && s->depth == 0 ? merge_records(s, found) : found);
 }
 
 static enum step begin_record(struct spf_survey *s, struct slice domain)
@@ -296,9 +346,11 @@ static enum step next_host(struct spf_survey *s)
 {
     if (s->host_at < s->host_count)
         return ask(s, s->hosts[s->host_at], DNS_A, ADDRESS4);
+    top(s)->node->finds_nothing = s->found == 0;
     if (s->found == 0 && top(s)->node->problem.n == 0)
         problem(s, "no-address",
-                arena_printf(s->arena, "%.*s finds no address: remove it",
+                arena_printf(s->arena,
+                             "%.*s finds no address: give that name one, or remove the term",
                              SLICE_ARG(top(s)->term.text)));
     s->state = TERM;
     return STEP_NEXT;

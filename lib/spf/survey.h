@@ -25,6 +25,7 @@ struct spf_node {
     enum spf_result qualifier;
     unsigned lookups;     /* what it costs, with all that it includes */
     struct slice problem; /* a sentence, or empty */
+    bool finds_nothing;   /* a, mx: no address is behind it */
 };
 
 /* Addresses that a record names, however deep. */
@@ -54,6 +55,7 @@ struct spf_finding {
 struct spf_tree {
     struct slice domain;
     struct slice record; /* empty if there is none */
+    bool is_merged;      /* several records stand there; `record` is what they would be as one */
     const struct spf_node *nodes;
     const struct spf_network *networks;
     const struct spf_finding *findings;
