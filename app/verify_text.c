@@ -6,6 +6,8 @@
 #include "lib/dnsmsg/zone_write.h"
 #include "lib/spf/suggest.h"
 
+#define WHY_INDENT 18
+
 /* --- JSON --- */
 
 static void spf_json(const struct verify *v, struct json *j)
@@ -99,8 +101,8 @@ static void why(struct buf *out, struct slice text)
 {
     if (text.n == 0)
         return;
-    buf_append_text(out, "                  ");
-    cli_append_safe(out, text);
+    buf_printf(out, "%*s", WHY_INDENT, "");
+    cli_append_paragraph(out, text, WHY_INDENT);
     buf_append_char(out, '\n');
 }
 
@@ -117,11 +119,13 @@ static void spf_text(struct verify *v, struct buf *out)
         return;
     }
     (void)ip_address_format(&v->request.client, ip);
-    why(out, arena_printf(v->arena, "client %s (%.*s), helo %.*s", ip, SLICE_ARG(v->client_source),
-                          SLICE_ARG(v->request.helo)));
+    why(out, arena_printf(v->arena, "client %s (%.*s)%s%.*s", ip, SLICE_ARG(v->client_source),
+                          v->request.helo.n > 0 ? ", helo " : "", SLICE_ARG(v->request.helo)));
     if (o->mechanism.n > 0)
         why(out, arena_printf(v->arena, "decided by %.*s", SLICE_ARG(o->mechanism)));
-    why(out, o->reason);
+    why(out, o->domain.n > 0 ? o->reason
+                             : SLICE("neither the envelope sender nor the host's name is known: "
+                                     "give --mail-from or --helo"));
     why(out, o->explanation);
 }
 
@@ -144,6 +148,13 @@ static void dkim_text(struct verify *v, struct buf *out)
 }
 
 /* --- what to change --- */
+
+static void advice(struct buf *out, struct slice text)
+{
+    buf_append_char(out, '\n');
+    cli_append_paragraph(out, text, 0);
+    buf_append_char(out, '\n');
+}
 
 static void offer(struct buf *out, const char *sentence, struct slice name, struct slice record)
 {
@@ -179,17 +190,19 @@ static void advise_dkim(struct verify *v, struct buf *out)
         const struct dkim_verdict *d = verdict_dkim(v->verdict, i);
 
         if (d->result == DKIM_FAIL)
-            buf_printf(out,
-                       "\nDKIM: the message was changed after %.*s signed it (a list footer, a "
-                       "scanner, a gateway), or the\npublished key is another one: `waybill dkim "
-                       "check --key FILE %.*s %.*s` tells.\n",
-                       SLICE_ARG(d->domain), SLICE_ARG(d->selector), SLICE_ARG(d->domain));
+            advice(out, arena_printf(
+                            v->arena,
+                            "DKIM: the message was changed after %.*s signed it (a list "
+                            "footer, a scanner, a gateway), or the published key is another "
+                            "one: `waybill dkim check --key FILE %.*s %.*s` tells.",
+                            SLICE_ARG(d->domain), SLICE_ARG(d->selector), SLICE_ARG(d->domain)));
         if (d->result == DKIM_PERMERROR && d->domain.n > 0 && d->key_bits == 0)
-            buf_printf(out,
-                       "\nDKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill dkim record "
-                       "--key FILE %.*s %.*s`\nprints the record to publish.\n",
-                       SLICE_ARG(d->selector), SLICE_ARG(d->domain), SLICE_ARG(d->selector),
-                       SLICE_ARG(d->domain));
+            advice(out, arena_printf(v->arena,
+                                     "DKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill "
+                                     "dkim record --key FILE %.*s %.*s` prints the record to "
+                                     "publish.",
+                                     SLICE_ARG(d->selector), SLICE_ARG(d->domain),
+                                     SLICE_ARG(d->selector), SLICE_ARG(d->domain)));
     }
 }
 
@@ -206,6 +219,39 @@ static const char *wish(enum dmarc_policy disposition)
     return "";
 }
 
+/* The author's organization signed, and the signature does not hold: one more would not either. */
+static bool is_signed_in_vain(struct verify *v, struct slice organization)
+{
+    for (size_t i = 0; i < verdict_dkim_count(v->verdict); i++) {
+        struct slice domain = verdict_dkim(v->verdict, i)->domain;
+
+        if (domain.n > 0 && dns_name_is_within(domain, organization))
+            return true;
+    }
+    return false;
+}
+
+static void advise_alignment(struct verify *v, const struct dmarc_outcome *d, struct buf *out)
+{
+    struct slice organization = d->organizational_domain;
+    struct slice how =
+        is_signed_in_vain(v, organization)
+            ? arena_printf(v->arena, "Mend its signature by %.*s (see DKIM above)",
+                           SLICE_ARG(organization))
+            : arena_printf(v->arena,
+                           "Sign it with DKIM as d=%.*s (`waybill dkim keygen %.*s SELECTOR` makes "
+                           "the key and prints the record)",
+                           SLICE_ARG(organization), SLICE_ARG(organization));
+
+    advice(out, arena_printf(v->arena,
+                             "DMARC: receivers are asked to %s this message. %.*s, or use a return "
+                             "path in that domain whose SPF record allows the host.",
+                             wish(d->disposition), SLICE_ARG(how)));
+    if (strcmp(verdict_arc(v->verdict)->result, "pass") == 0)
+        advice(out, SLICE("ARC: the chain is whole: a receiver that trusts those who sealed it may "
+                          "take the message all the same."));
+}
+
 static void advise_dmarc(struct verify *v, struct buf *out)
 {
     const struct dmarc_outcome *d = verdict_dmarc(v->verdict);
@@ -219,12 +265,7 @@ static void advise_dmarc(struct verify *v, struct buf *out)
               arena_printf(v->arena, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%.*s",
                            SLICE_ARG(author)));
     if (d->result == DMARC_FAIL)
-        buf_printf(out,
-                   "\nDMARC: receivers are asked to %s this message. Sign it with DKIM as d=%.*s "
-                   "(`waybill dkim keygen\n%.*s SELECTOR` makes the key and prints the record), or "
-                   "use a return path in that domain whose\nSPF record allows the host.\n",
-                   wish(d->disposition), SLICE_ARG(d->organizational_domain),
-                   SLICE_ARG(d->organizational_domain));
+        advise_alignment(v, d, out);
 }
 
 static void advise(struct verify *v, struct buf *out)
@@ -249,7 +290,8 @@ void verify_text(struct verify *v, struct buf *out)
     line(out, "ARC", verdict_arc(v->verdict)->result,
          strcmp(verdict_arc(v->verdict)->result, "pass") == 0,
          strcmp(verdict_arc(v->verdict)->result, "fail") == 0,
-         arena_printf(v->arena, "%u sets", verdict_arc(v->verdict)->instances));
+         arena_printf(v->arena, "%u set%s", verdict_arc(v->verdict)->instances,
+                      verdict_arc(v->verdict)->instances == 1 ? "" : "s"));
     if (verdict_arc(v->verdict)->instances > 0)
         why(out, slice_of(verdict_arc(v->verdict)->reason));
     line(out, "DMARC", dmarc_result_text(d->result), d->result == DMARC_PASS,
