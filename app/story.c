@@ -83,6 +83,11 @@ void story_append_event(struct buf *out, const struct ledger_event *ev)
         buf_append_text(out, " #");
         buf_append(out, ev->recipients);
     }
+    if (ev->address.n > 0) {
+        buf_append_char(out, ' ');
+        cli_append_safe(out, ev->address);
+        buf_append_text(out, ev->has_others ? " and others" : "");
+    }
     append_facts(out, ev);
     buf_append_char(out, '\n');
 }
@@ -122,6 +127,8 @@ void story_json_event(struct json *j, const struct ledger_event *ev)
     id_encode(ev->id, id);
     json_object(j);
     json_event_members(j, ev, id, ledger_kind_name(ev->kind));
+    if (ev->address.n > 0)
+        json_member_text(j, "recipient", ev->address);
     json_end(j);
 }
 
