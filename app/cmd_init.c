@@ -1,6 +1,9 @@
 /* waybill init DOMAIN -- settings, keys, and every record to publish. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -198,6 +201,45 @@ static void add_policies(struct init *o)
 
 /* --- settings --- */
 
+/* Whether this machine has the address. Behind NAT, as in most clouds, it has another one, and mail
+ * that is to leave from the world's view of it would not leave at all. */
+static bool is_on_this_machine(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v4 = inet_pton(AF_INET, text, &v4.sin_addr) == 1;
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_here = fd >= 0 && (is_v4 || inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) &&
+                   (is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
+                          : bind(fd, (struct sockaddr *)&v6, sizeof v6)) == 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is_here;
+}
+
+static void add_addresses(struct init *o)
+{
+    if (o->ips.count == 1 && is_on_this_machine(o->ips.items[0])) {
+        buf_printf(&o->conf,
+                   "# Mail leaves from this address; SPF allows it.\nsource_address = \"%s\"\n",
+                   o->ips.items[0]);
+        return;
+    }
+    buf_append_text(
+        &o->conf,
+        "\n# What the world sees mail come from, for waybill doctor: behind NAT it is not "
+        "our own.\n");
+    if (o->ips.count == 0) {
+        buf_append_text(&o->conf, "# public_addresses = {\"192.0.2.1\"}\n");
+        return;
+    }
+    buf_append_text(&o->conf, "public_addresses = {");
+    for (size_t i = 0; i < o->ips.count; i++)
+        buf_printf(&o->conf, "%s\"%s\"", i > 0 ? ", " : "", o->ips.items[i]);
+    buf_append_text(&o->conf, "}\n");
+}
+
 static void begin_conf(struct init *o)
 {
     buf_printf(&o->conf,
@@ -205,13 +247,8 @@ static void begin_conf(struct init *o)
                "# Our name: in greetings and EHLO. Its address must lead here, and back (PTR).\n"
                "hostname = \"%s\"\n",
                SLICE_ARG(o->domain), o->hostname);
-    if (o->ips.count == 1)
-        buf_printf(&o->conf,
-                   "# Mail leaves from this address; SPF allows it.\nsource_address = \"%s\"\n",
-                   o->ips.items[0]);
+    add_addresses(o);
     buf_append_text(&o->conf,
-                    "\n# Behind NAT: what the world sees mail come from, for waybill doctor.\n"
-                    "# public_addresses = {\"192.0.2.1\"}\n"
                     "\n# Who may send to any address without a login.\n"
                     "relay_networks = {\"127.0.0.0/8\", \"::1/128\"}\n"
                     "# Logins for everybody else: lines of NAME:HASH, as mkpasswd -m yescrypt "
