@@ -113,7 +113,7 @@ static bool show_period(void *ctx, const struct ledger_dmarc_period *p)
                p->messages == 1 ? "" : "s", (unsigned long long)p->rows, p->rows == 1 ? "" : "s");
     buf_append_text(&s->out, p->state == LEDGER_DMARC_OPEN
                                  ? "not yet: DNS did not answer; it is tried again"
-                             : p->state == LEDGER_DMARC_SENT ? "sent to "
+                             : p->state == LEDGER_DMARC_SENT ? "sent: "
                                                              : "not sent: ");
     cli_append_safe(&s->out, p->note);
     buf_append_char(&s->out, '\n');
