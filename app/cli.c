@@ -15,6 +15,7 @@
 #define MAP_FROM_BYTES (1u << 20) /* smaller files are read: cheaper than a mapping */
 #define READ_BYTES 65536
 #define NAME_WIDTH_MAX 30
+#define PARAGRAPH_MAX 110 /* columns: longer lines are hard to read */
 
 /* The one process (STYLE rule 9): its command's name, and what standard output is. */
 static struct process {
@@ -309,6 +310,27 @@ void cli_append_safe(struct buf *out, struct slice text)
         bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
         utf8_append(out, control ? (c == '\t' ? ' ' : '?') : c);
         text = slice_from(text, used);
+    }
+}
+
+void cli_append_paragraph(struct buf *out, struct slice text, unsigned indent)
+{
+    unsigned terminal = cli_width() > PARAGRAPH_MAX ? PARAGRAPH_MAX : cli_width();
+    size_t width = terminal > indent ? terminal - indent : 1, column = 0;
+
+    while (text.n > 0) {
+        struct slice word = slice_cut(&text, ' ');
+        size_t length = utf8_length(word);
+
+        if (column > 0 && column + 1 + length > width) {
+            buf_printf(out, "\n%*s", (int)indent, ""); /* less than a terminal's width */
+            column = 0;
+        } else if (column > 0) {
+            buf_append_char(out, ' ');
+            column++;
+        }
+        cli_append_safe(out, word);
+        column += length;
     }
 }
 

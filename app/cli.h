@@ -121,6 +121,9 @@ void cli_write(struct buf *out);
 /* Text that came from outside: control characters (escape sequences!) become '?', bad UTF-8 U+FFFD.
  */
 void cli_append_safe(struct buf *out, struct slice text);
+/* Such text, broken between words; the cursor stands in column `indent`, where further lines begin.
+ * Without the newline at the end. */
+void cli_append_paragraph(struct buf *out, struct slice text, unsigned indent);
 
 /* --- the table of commands --- */
 

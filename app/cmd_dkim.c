@@ -509,9 +509,12 @@ static int run_check(const struct dkim_command *o, struct slice selector, struct
             describe(p.list[i], buf_slice(&p.name), p.answer.records[i].text, &out);
         buf_append_text(&out, "The published key fits the private one.\n");
     } else {
-        buf_printf(&out, "%s (%s). Publish:\n\n",
-                   p.count > 0 ? "Another key is published" : "No key is published",
-                   dns_status_text(p.answer.status));
+        if (p.count > 0)
+            buf_append_text(&out, "Another key is published: signatures by this one fail. To sign "
+                                  "with it, publish instead:\n\n");
+        else
+            buf_printf(&out, "No key is published (%s). Publish:\n\n",
+                       dns_status_text(p.answer.status));
         append_record(selector, domain, key, &record, &out);
     }
     cli_write(&out);
@@ -523,6 +526,18 @@ static int run_check(const struct dkim_command *o, struct slice selector, struct
 }
 
 /* --- the command --- */
+
+/* keygen takes DOMAIN SELECTOR, the others SELECTOR DOMAIN. Whoever mixes them up is understood
+ * where it is clear: a domain has a dot. */
+static void put_in_order(char **selector, char **domain)
+{
+    char *second = *domain;
+
+    if (strchr(*domain, '.') || !strchr(*selector, '.'))
+        return;
+    *domain = *selector;
+    *selector = second;
+}
 
 int cmd_dkim(int argc, char **argv)
 {
@@ -559,6 +574,10 @@ int cmd_dkim(int argc, char **argv)
         return run_verify(&o, argv[1]);
     if (slice_eq(verb, SLICE("sign")) && operands == 2)
         return run_sign(&o, argv[1]);
+    if (operands == 3 && slice_eq(verb, SLICE("keygen")))
+        put_in_order(&argv[2], &argv[1]);
+    else if (operands == 3)
+        put_in_order(&argv[1], &argv[2]);
     if (slice_eq(verb, SLICE("keygen")) && operands == 3)
         return run_keygen(&o, slice_of(argv[1]), slice_of(argv[2]));
     if (slice_eq(verb, SLICE("record")) && operands == 3)

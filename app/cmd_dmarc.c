@@ -82,8 +82,7 @@ static const char *advice(const struct dmarc_outcome *o)
                "SPF allows.";
     case DMARC_NONE:
         return "Publish a record, to begin with one that only asks for reports: `waybill dmarc "
-               "show "
-               "DOMAIN` prints it.";
+               "show DOMAIN` prints it.";
     case DMARC_TEMPERROR:
         return "DNS did not answer: try again later.";
     case DMARC_PERMERROR:
@@ -178,18 +177,38 @@ struct finding {
     const char *rule, *text;
 };
 
+/* How many policies stand at the domain's own name. */
+static size_t count_own(struct slice domain, struct resolver *dns)
+{
+    struct dns_answer answer;
+    struct buf name;
+    size_t count = 0;
+
+    buf_init(&name, 4096);
+    buf_printf(&name, "_dmarc.%.*s", SLICE_ARG(domain));
+    resolver_ask(dns, (struct dns_question){buf_slice(&name), DNS_TXT}, &answer);
+    for (size_t i = 0; answer.status == DNS_OK && i < answer.count; i++)
+        count += dmarc_record_is(answer.records[i].text);
+    buf_finish(&name);
+    return count;
+}
+
 /* What is wrong with the record that applies; returns how many findings there are. */
-static size_t judge(const struct dmarc_outcome *o, struct finding found[10])
+static size_t judge(const struct dmarc_outcome *o, bool has_several, struct finding found[10])
 {
     const struct dmarc_record *r = &o->record;
     struct slice list = r->rua, uri;
     size_t n = 0;
 
-    if (o->policy_domain.n == 0) {
+    if (has_several)
+        found[n++] = (struct finding){
+            "several-records", "the domain has several DMARC records, and receivers use none "
+                               "of them (RFC 9989 4.10): leave one"};
+    else if (o->policy_domain.n == 0)
         found[n++] = (struct finding){"no-record", "there is no DMARC record: anyone may use this "
                                                    "name in From, and nobody tells you"};
+    if (o->policy_domain.n == 0)
         return n;
-    }
     if (o->result == DMARC_NONE)
         found[n++] =
             (struct finding){"no-policy", "p= is missing or wrong: receivers ignore the record"};
@@ -266,7 +285,7 @@ static void show_text(const struct dmarc *d, const struct finding *found, size_t
                    found[i].text);
     if (count == 0)
         buf_append_text(out, "Nothing to say against this record.\n");
-    if (o->policy_domain.n > 0)
+    if (o->policy_domain.n > 0 || (count > 0 && strcmp(found[0].rule, "no-record") != 0))
         return;
     buf_init(&name, 512);
     buf_init(&record, 1024);
@@ -291,7 +310,8 @@ static int run_show(const struct dmarc_options *options, const char *text)
     struct resolver *dns = resolver_open(options->dns);
     struct dmarc *d = dmarc_create();
     ask_all(d, &request, dns);
-    size_t count = judge(dmarc_outcome(d), found);
+    bool has_several = count_own(dmarc_outcome(d)->author_domain, dns) > 1;
+    size_t count = judge(dmarc_outcome(d), has_several, found);
     buf_init(&out, OUTPUT_MAX);
     if (options->json)
         show_json(d, found, count, &out);
@@ -303,7 +323,9 @@ static int run_show(const struct dmarc_options *options, const char *text)
     enum dmarc_result result = dmarc_outcome(d)->result;
     dmarc_destroy(&d);
     resolver_close(&dns);
-    return result == DMARC_FAIL ? CLI_GOOD : CLI_BAD_ANSWER; /* a policy was found: none can pass */
+    return result == DMARC_FAIL && !has_several
+               ? CLI_GOOD
+               : CLI_BAD_ANSWER; /* a policy was found: none can pass */
 }
 
 int cmd_dmarc(int argc, char **argv)

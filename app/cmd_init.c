@@ -1,6 +1,10 @@
 /* waybill init DOMAIN -- settings, keys, and every record to publish. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/cli.h"
@@ -36,6 +40,36 @@ static void check_name(const char *name)
 static const char *in_folder(struct init *o, const char *name)
 {
     return arena_string(o->arena, arena_printf(o->arena, "%s/%s", o->folder, name));
+}
+
+/* The settings name the keys, and are read from wherever the daemon starts: the path is absolute.
+ * Only the last folder of it is made. */
+static void open_folder(struct init *o)
+{
+    char *path;
+
+    if (mkdir(o->folder, 0755) != 0 && errno != EEXIST)
+        cli_die("%s: %s", o->folder, strerror(errno));
+    path = realpath(o->folder, NULL);
+    if (!path)
+        cli_die("%s: %s", o->folder, strerror(errno));
+    o->folder = arena_string(o->arena, slice_of(path));
+    free(path);
+}
+
+/* Said before a key is made: half of a set-up is worse than none. */
+static void refuse_to_replace(struct init *o)
+{
+    const char *conf = in_folder(o, "waybill.conf");
+    const char *zone = in_folder(
+        o, arena_string(o->arena, arena_printf(o->arena, "%.*s.zone", SLICE_ARG(o->domain))));
+
+    if (!o->force && access(conf, F_OK) == 0)
+        cli_die("%s is there already (--force replaces it; for one more domain, take another "
+                "--folder and copy its key sections)",
+                conf);
+    if (!o->force && access(zone, F_OK) == 0)
+        cli_die("%s is there already (--force replaces it)", zone);
 }
 
 static void write_file(const char *path, struct slice text, bool force)
@@ -82,6 +116,11 @@ static void add_host(struct init *o, struct slice spf_terms)
                    o->ips.items[i]);
         buf_printf(&o->zone, "%s. 3600 IN PTR %s.\n", reverse, o->hostname);
     }
+    if (o->ips.count == 0)
+        buf_printf(&o->zone,
+                   "; No address was given (--ip). SPF, the MX and MTA-STS below need it: put it "
+                   "in here.\n;%s. 3600 IN A ADDRESS\n",
+                   o->hostname);
     txt(o, slice_of(o->hostname), SLICE("v=spf1 a -all"));
     buf_append_text(&o->zone,
                     "; Who may send for the domain, and for the return path of its mail.\n");
@@ -162,6 +201,45 @@ static void add_policies(struct init *o)
 
 /* --- settings --- */
 
+/* Whether this machine has the address. Behind NAT, as in most clouds, it has another one, and mail
+ * that is to leave from the world's view of it would not leave at all. */
+static bool is_on_this_machine(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v4 = inet_pton(AF_INET, text, &v4.sin_addr) == 1;
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_here = fd >= 0 && (is_v4 || inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) &&
+                   (is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
+                          : bind(fd, (struct sockaddr *)&v6, sizeof v6)) == 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is_here;
+}
+
+static void add_addresses(struct init *o)
+{
+    if (o->ips.count == 1 && is_on_this_machine(o->ips.items[0])) {
+        buf_printf(&o->conf,
+                   "# Mail leaves from this address; SPF allows it.\nsource_address = \"%s\"\n",
+                   o->ips.items[0]);
+        return;
+    }
+    buf_append_text(
+        &o->conf,
+        "\n# What the world sees mail come from, for waybill doctor: behind NAT it is not "
+        "our own.\n");
+    if (o->ips.count == 0) {
+        buf_append_text(&o->conf, "# public_addresses = {\"192.0.2.1\"}\n");
+        return;
+    }
+    buf_append_text(&o->conf, "public_addresses = {");
+    for (size_t i = 0; i < o->ips.count; i++)
+        buf_printf(&o->conf, "%s\"%s\"", i > 0 ? ", " : "", o->ips.items[i]);
+    buf_append_text(&o->conf, "}\n");
+}
+
 static void begin_conf(struct init *o)
 {
     buf_printf(&o->conf,
@@ -169,13 +247,8 @@ static void begin_conf(struct init *o)
                "# Our name: in greetings and EHLO. Its address must lead here, and back (PTR).\n"
                "hostname = \"%s\"\n",
                SLICE_ARG(o->domain), o->hostname);
-    if (o->ips.count == 1)
-        buf_printf(&o->conf,
-                   "# Mail leaves from this address; SPF allows it.\nsource_address = \"%s\"\n",
-                   o->ips.items[0]);
+    add_addresses(o);
     buf_append_text(&o->conf,
-                    "\n# Behind NAT: what the world sees mail come from, for waybill doctor.\n"
-                    "# public_addresses = {\"192.0.2.1\"}\n"
                     "\n# Who may send to any address without a login.\n"
                     "relay_networks = {\"127.0.0.0/8\", \"::1/128\"}\n"
                     "# Logins for everybody else: lines of NAME:HASH, as mkpasswd -m yescrypt "
@@ -262,7 +335,7 @@ int cmd_init(int argc, char **argv)
         CLI_FLAG("force", &o.force, "replace files that are there")};
 
     if (cli_parse(&usage, options, COUNT(options), argc, argv) != 1)
-        cli_die("give one domain");
+        cli_die("give one domain, such as `waybill init example.com --ip 192.0.2.1`");
     o.arena = arena_create(MEMORY_MAX);
     o.domain = dns_name_trim(slice_of(argv[0]));
     check_name(argv[0]);
@@ -275,6 +348,8 @@ int cmd_init(int argc, char **argv)
         o.selector = "waybill1";
     check_name(o.hostname);
     check_name(o.return_path);
+    open_folder(&o);
+    refuse_to_replace(&o);
     buf_init(&o.zone, OUTPUT_MAX);
     buf_init(&o.conf, OUTPUT_MAX);
     make_all(&o);

@@ -92,10 +92,44 @@ static void receive(int fd, struct smtp_client *c)
         smtp_client_recv(c, (struct slice){room, (size_t)n});
 }
 
-/* Runs the conversation; the reply to the final dot (or why there is none) is appended to `text`.
- */
+struct answers {
+    struct buf accepted; /* the reply to the final dot, if anybody was accepted */
+    struct buf refused;  /* a line for each recipient who was not, or the one reason for all */
+};
+
+static void append_response(const struct smtp_response *r, struct buf *out)
+{
+    if (r->code > 0)
+        buf_printf(out, "%u ", r->code);
+    if (r->enhanced.n > 0)
+        buf_printf(out, "%.*s ", SLICE_ARG(r->enhanced));
+    buf_append(out, r->text);
+}
+
+/* Some recipients may be taken and others refused. */
+static bool take_verdicts(const struct smtp_client *c, const struct smtp_envelope *env,
+                          struct answers *a)
+{
+    bool good = false;
+
+    for (size_t i = 0; i < env->recipient_count; i++) {
+        struct smtp_verdict v = smtp_client_verdict(c, i);
+
+        if (v.outcome == SMTP_DELIVERED && !good)
+            append_response(&v.response, &a->accepted);
+        good = good || v.outcome == SMTP_DELIVERED;
+        if (v.outcome == SMTP_DELIVERED)
+            continue;
+        buf_printf(&a->refused, "%s%.*s: ", a->refused.n > 0 ? "\n" : "",
+                   SLICE_ARG(env->recipients[i].path));
+        append_response(&v.response, &a->refused);
+    }
+    return good;
+}
+
+/* Runs the conversation; true: somebody was accepted. */
 static bool converse(int fd, struct smtp_client *c, const struct smtp_envelope *env,
-                     struct slice message, struct buf *text)
+                     struct slice message, struct answers *a)
 {
     bool good = false, begun = false;
     struct err e;
@@ -112,7 +146,7 @@ static bool converse(int fd, struct smtp_client *c, const struct smtp_envelope *
             if (begun) {
                 smtp_client_quit(c);
             } else if (smtp_client_begin(c, env, &e) < 0) {
-                buf_append_text(text, e.text);
+                buf_append_text(&a->refused, e.text);
                 return false;
             }
             begun = true;
@@ -128,20 +162,14 @@ static bool converse(int fd, struct smtp_client *c, const struct smtp_envelope *
         case SMTP_WANT_DOT:
             smtp_client_send_dot(c);
             break;
-        case SMTP_WANT_RESULT_TAKEN: {
-            struct smtp_verdict v = smtp_client_verdict(c, 0);
-
-            good = v.outcome == SMTP_DELIVERED;
-            if (v.response.code > 0)
-                buf_printf(text, "%u ", v.response.code);
-            buf_append(text, v.response.text);
+        case SMTP_WANT_RESULT_TAKEN:
+            good = take_verdicts(c, env, a);
             smtp_client_done(c);
             break;
-        }
         case SMTP_WANT_CLOSE:
             flush(fd, c);
-            if (text->n == 0)
-                buf_append(text, smtp_client_failure(c).response.text);
+            if (a->accepted.n == 0 && a->refused.n == 0)
+                buf_append(&a->refused, smtp_client_failure(c).response.text);
             return good;
         }
     }
@@ -226,6 +254,18 @@ static int follow(const struct conf *conf, struct id id, int64_t wait_s, bool as
     return finished ? CLI_GOOD : CLI_BAD_ANSWER;
 }
 
+/* "accepted by HOST port PORT: REPLY", and the same for those who were not. */
+static void append_answer(bool good, const char *host, const char *port, struct slice text,
+                          struct buf *out)
+{
+    while (text.n > 0) {
+        buf_printf(out, "%s%s%s by %s port %s: ", cli_style(good ? CLI_GREEN : CLI_RED),
+                   good ? "accepted" : "not accepted", cli_style(CLI_PLAIN), host, port);
+        cli_append_safe(out, slice_cut(&text, '\n'));
+        buf_append_char(out, '\n');
+    }
+}
+
 static int send_draft(const struct conf *conf, const struct draft *d, const char *server,
                       int64_t wait_s, bool json)
 {
@@ -235,7 +275,8 @@ static int send_draft(const struct conf *conf, const struct draft *d, const char
     struct smtp_recipient to[CLI_LIST_MAX] = {0};
     struct smtp_envelope env = {.recipients = to, .recipient_count = d->to.count};
     char host[256], port[8] = "25";
-    struct buf message, text;
+    struct buf message, line;
+    struct answers answers;
     struct id id;
     int fd;
     bool good;
@@ -255,28 +296,33 @@ static int send_draft(const struct conf *conf, const struct draft *d, const char
     for (size_t i = 0; i < d->to.count; i++)
         to[i].path = slice_of(d->to.items[i]);
     buf_init(&message, MESSAGE_MAX);
-    buf_init(&text, 65536);
+    buf_init(&answers.accepted, 65536);
+    buf_init(&answers.refused, 1u << 20);
+    buf_init(&line, 2u << 20);
     make_message(d, &message);
     fd = connect_to(host, port);
-    good = converse(fd, client, &env, buf_slice(&message), &text);
+    good = converse(fd, client, &env, buf_slice(&message), &answers);
     close(fd);
     smtp_client_destroy(&client);
-    if (!json || !good) {
-        struct buf line;
-
-        buf_init(&line, 65536);
-        buf_printf(&line, "%s%s%s by %s port %s: ", cli_style(good ? CLI_GREEN : CLI_RED),
-                   good ? "accepted" : "not accepted", cli_style(CLI_PLAIN), host, port);
-        cli_append_safe(&line, buf_slice(&text));
-        buf_append_text(&line, "\n\n");
+    struct slice accepted = buf_slice(&answers.accepted), refused = buf_slice(&answers.refused);
+    if (!json)
+        append_answer(true, host, port, accepted, &line);
+    append_answer(false, host, port, refused, &line);
+    if (good && !json)
+        buf_append_char(&line, '\n');
+    if (json && good && line.n > 0)
+        cli_warn("%.*s", SLICE_ARG(slice_trim(buf_slice(&line))));
+    else
         cli_write(&line);
-        buf_finish(&line);
-    }
     int status = good ? CLI_GOOD : CLI_BAD_ANSWER;
-    if (good && wait_s > 0 && find_id(buf_slice(&text), &id))
+    if (good && wait_s > 0 && find_id(accepted, &id))
         status = follow(conf, id, wait_s, json);
+    if (refused.n > 0)
+        status = CLI_BAD_ANSWER;
     buf_finish(&message);
-    buf_finish(&text);
+    buf_finish(&line);
+    buf_finish(&answers.accepted);
+    buf_finish(&answers.refused);
     return status;
 }
 

@@ -372,7 +372,8 @@ static void take_addresses(const struct spf_options *options, struct addresses *
         cli_file_close(&file);
     }
     if (a->count == 0)
-        cli_die("say which addresses send: --ip ADDRESS, or --ips FILE with one a line");
+        cli_die("say which addresses send: --ip ADDRESS, or --ips FILE with one a line (`waybill "
+                "doctor` knows those that this server used)");
 }
 
 /* Which addresses the record covers already. */
@@ -418,7 +419,7 @@ static void suggest_text(const struct spf_tree *t, const struct addresses *a, st
             buf_append_text(out, ": none of these addresses is there; if that service no longer "
                                  "sends for you, remove it\n");
         }
-    if (slice_eq(record, t->record)) {
+    if (!t->is_merged && slice_eq(record, t->record)) {
         buf_append_text(out, "The published record covers them all: nothing to change.\n");
     } else {
         buf_append_text(out, t->record.n > 0 ? "\nReplace the record by:\n\n" : "\nPublish:\n\n");
@@ -438,7 +439,7 @@ static void suggest_json(const struct spf_tree *t, const struct addresses *a, st
     json_member_text(&j, "domain", t->domain);
     json_member_text(&j, "published", t->record);
     json_member_text(&j, "record", record);
-    json_member_bool(&j, "change", !slice_eq(record, t->record));
+    json_member_bool(&j, "change", t->is_merged || !slice_eq(record, t->record));
     json_key(&j, "missing");
     json_array(&j);
     for (size_t i = 0; i < a->count; i++)
@@ -474,7 +475,7 @@ static int run_suggest(const struct spf_options *options, struct slice domain)
             missing[count++] = a->items[i];
     spf_suggest_record(t, missing, count, &record);
     free(missing);
-    bool change = !slice_eq(buf_slice(&record), t->record);
+    bool change = t->is_merged || !slice_eq(buf_slice(&record), t->record);
     if (options->json)
         suggest_json(t, a, buf_slice(&record), &out);
     else
@@ -510,7 +511,10 @@ int cmd_spf(int argc, char **argv)
     int operands = cli_parse(&usage, options, COUNT(options), argc, argv);
     struct slice verb = operands > 0 ? slice_of(argv[0]) : SLICE("");
 
-    if (slice_eq(verb, SLICE("check")) && operands == 1)
+    if (slice_eq(verb, SLICE("check")) && operands > 1)
+        cli_die("check takes no domain: --from ADDRESS, or --helo NAME, says whose record, and "
+                "--ip whose right to send");
+    if (slice_eq(verb, SLICE("check")))
         return run_check(&o);
     if (slice_eq(verb, SLICE("show")))
         return run_show(&o, domain_operand(operands, argv), false);

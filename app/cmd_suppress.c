@@ -111,11 +111,9 @@ static void row_service(struct listing *l, const struct ledger_suppression *s)
     } else {
         json_member_text(&j, "EmailAddress", s->address);
         json_member_string(&j, "SuppressionReason",
-                           is_complaint(s->reason) ? "SpamComplaint"
-                           : slice_eq(s->source, SLICE("manual")) ||
-                                   slice_eq(s->reason, SLICE("manual"))
-                               ? "ManualSuppression"
-                               : "HardBounce");
+                           is_complaint(s->reason)                ? "SpamComplaint"
+                           : slice_eq(s->reason, SLICE("manual")) ? "ManualSuppression"
+                                                                  : "HardBounce");
         json_member_string(&j, "Origin",
                            slice_eq(s->source, SLICE("manual")) ? "Customer" : "Recipient");
         json_member_string(&j, "CreatedAt", when);
@@ -130,12 +128,11 @@ static void row_text(struct listing *l, const struct ledger_suppression *s)
     cli_append_safe(&l->out, s->scope);
     buf_append_text(&l->out, ", ");
     cli_append_safe(&l->out, s->reason);
-    buf_append_text(&l->out, ", for ");
-    daemon_append_span(&l->out, l->now_ms - s->since_ms);
+    buf_append_text(&l->out, ", since ");
+    daemon_append_time(&l->out, s->since_ms);
     if (s->until_ms > 0) {
-        buf_append_text(&l->out, s->until_ms > l->now_ms ? ", ends in " : ", has ended");
-        if (s->until_ms > l->now_ms)
-            daemon_append_span(&l->out, s->until_ms - l->now_ms);
+        buf_append_text(&l->out, s->until_ms > l->now_ms ? ", until " : ", ended ");
+        daemon_append_time(&l->out, s->until_ms);
     }
     if (s->evidence.n > 0) {
         buf_append_text(&l->out, "\n    ");
@@ -306,7 +303,7 @@ static void add_entry(void *ctx, const struct suppression_entry *entry)
     append_clean(&c->lines, c->scope.n > 0 ? c->scope : entry->scope);
     buf_append_char(&c->lines, '\t');
     append_clean(&c->lines, c->reason.n > 0 ? c->reason : slice_of(entry->reason));
-    buf_printf(&c->lines, "\t%lld\t", (long long)c->until_ms);
+    buf_printf(&c->lines, "\t%lld\t", (long long)(c->until_ms ? c->until_ms : entry->until_ms));
     append_clean(&c->lines, entry->detail);
     buf_append_char(&c->lines, '\n');
     if (c->lines.n > BATCH_BYTES)
@@ -361,7 +358,7 @@ static int import(struct change *c, char **files, int n)
     }
     arena_destroy(&arena);
     if (all_skipped > 0)
-        cli_warn("%zu rows without an address were left out", all_skipped);
+        cli_warn("%zu row%s without an address left out", all_skipped, all_skipped == 1 ? "" : "s");
     report(c, "suppressed");
     return all_skipped > 0 ? CLI_BAD_ANSWER : CLI_GOOD;
 }

@@ -10,6 +10,7 @@
 #define FLUSH_BYTES (1u << 20)
 #define GROUPS_SHOWN 50
 #define EVENTS_SHOWN 20
+#define SENTENCE_INDENT 11
 
 void compare_flush(struct compare_output to)
 {
@@ -204,24 +205,10 @@ static void fact(struct buf *out, const char *label, struct slice value)
 /* A sentence behind a label, broken between words. */
 static void sentence(struct buf *out, const char *label, struct slice text, const char *style)
 {
-    size_t width = cli_width() > 110 ? 99 : cli_width() - 11, column = 0;
-
     if (text.n == 0)
         return;
     buf_printf(out, "  %s%-9s%s%s", cli_style(CLI_DIM), label, cli_style(CLI_PLAIN), style);
-    while (text.n > 0) {
-        struct slice word = slice_cut(&text, ' ');
-        size_t length = utf8_length(word);
-        if (column > 0 && column + 1 + length > width) {
-            buf_append_text(out, "\n           ");
-            column = 0;
-        } else if (column > 0) {
-            buf_append_char(out, ' ');
-            column++;
-        }
-        cli_append_safe(out, word);
-        column += length;
-    }
+    cli_append_paragraph(out, text, SENTENCE_INDENT);
     buf_printf(out, "%s\n", cli_style(CLI_PLAIN));
 }
 

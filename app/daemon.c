@@ -27,7 +27,8 @@ struct ledger_reader *daemon_ledger(const struct conf *conf)
 
     (void)snprintf(path, sizeof path, "%s/ledger.sqlite", conf->data_dir);
     if (ledger_reader_open(path, &reader, &e) < 0)
-        cli_die("%s", e.text);
+        cli_die("%s; is data_dir of the settings right (--config), and has the daemon run?",
+                e.text);
     return reader;
 }
 

@@ -192,6 +192,8 @@ static void take_xml(void *ctx, struct slice xml)
         report_text(&all->out, all->file, &r);
     if (all->socket != NULL && !store(all, &r))
         all->unread = true;
+    else if (all->socket != NULL && !all->as_json)
+        buf_append_text(&all->out, "It is in the ledger now.\n");
     all->read++;
 }
 

@@ -109,11 +109,11 @@ static bool show_period(void *ctx, const struct ledger_dmarc_period *p)
     append_day(&s->out, p->day);
     buf_append_text(&s->out, "  ");
     cli_append_safe(&s->out, p->domain);
-    buf_printf(&s->out, "  %llu messages in %llu rows: ", (unsigned long long)p->messages,
-               (unsigned long long)p->rows);
+    buf_printf(&s->out, "  %llu message%s in %llu row%s: ", (unsigned long long)p->messages,
+               p->messages == 1 ? "" : "s", (unsigned long long)p->rows, p->rows == 1 ? "" : "s");
     buf_append_text(&s->out, p->state == LEDGER_DMARC_OPEN
                                  ? "not yet: DNS did not answer; it is tried again"
-                             : p->state == LEDGER_DMARC_SENT ? "sent to "
+                             : p->state == LEDGER_DMARC_SENT ? "sent: "
                                                              : "not sent: ");
     cli_append_safe(&s->out, p->note);
     buf_append_char(&s->out, '\n');

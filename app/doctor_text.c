@@ -3,6 +3,8 @@
 #include "app/daemon.h"
 #include "lib/message/date.h"
 
+#define FINDING_INDENT 9
+
 static enum cli_style style_of(enum doctor_severity s)
 {
     switch (s) {
@@ -166,8 +168,8 @@ static void append_findings(const struct doctor_finding *first, struct buf *out)
             buf_append_text(out, ", since ");
             date_format_short(f->since_ms / 1000, out);
         }
-        buf_append_text(out, "\n         ");
-        cli_append_safe(out, f->text);
+        buf_printf(out, "\n%*s", FINDING_INDENT, "");
+        cli_append_paragraph(out, f->text, FINDING_INDENT);
         buf_append_char(out, '\n');
     }
 }
@@ -184,7 +186,8 @@ static void append_records(const struct doctor_finding *first, struct tally *t, 
         if (f->publish.n == 0)
             continue;
         if (t->records++ == 0)
-            buf_append_text(out, "\nPublish, in place of what stands under these names:\n\n");
+            buf_append_text(
+                out, "\nPublish, each in place of the record of its kind under its name:\n\n");
         cli_append_safe(out, f->publish);
         buf_append_char(out, '\n');
     }

@@ -33,6 +33,8 @@ static enum cli_style style_of(enum ledger_kind kind)
 /* What happened, in words: who answered what. */
 static void append_facts(struct buf *out, const struct ledger_event *ev)
 {
+    char code[16];
+
     if (ev->host.n > 0) {
         buf_append_text(out, " by ");
         cli_append_safe(out, ev->host);
@@ -46,11 +48,14 @@ static void append_facts(struct buf *out, const struct ledger_event *ev)
         buf_append_text(out, " in ");
         daemon_append_span(out, ev->time_ms - ev->start_ms);
     }
+    (void)snprintf(code, sizeof code, "%u ", ev->reply_code);
     if (ev->reply_code > 0 || ev->text.n > 0)
         buf_append_text(out, ": ");
-    if (ev->reply_code > 0)
-        buf_printf(out, "%u ", ev->reply_code);
-    if (ev->enhanced.n > 0) {
+    /* What a report quotes begins with its codes; what we heard ourselves does not. */
+    bool is_quoted = ev->reply_code > 0 && slice_starts(ev->text, slice_of(code));
+    if (ev->reply_code > 0 && !is_quoted)
+        buf_append_text(out, code);
+    if (ev->enhanced.n > 0 && !is_quoted) {
         cli_append_safe(out, ev->enhanced);
         buf_append_char(out, ' ');
     }
@@ -82,6 +87,11 @@ void story_append_event(struct buf *out, const struct ledger_event *ev)
     if (ev->recipients.n > 0) {
         buf_append_text(out, " #");
         buf_append(out, ev->recipients);
+    }
+    if (ev->address.n > 0) {
+        buf_append_char(out, ' ');
+        cli_append_safe(out, ev->address);
+        buf_append_text(out, ev->has_others ? " and others" : "");
     }
     append_facts(out, ev);
     buf_append_char(out, '\n');
@@ -122,6 +132,8 @@ void story_json_event(struct json *j, const struct ledger_event *ev)
     id_encode(ev->id, id);
     json_object(j);
     json_event_members(j, ev, id, ledger_kind_name(ev->kind));
+    if (ev->address.n > 0)
+        json_member_text(j, "recipient", ev->address);
     json_end(j);
 }
 

@@ -2,10 +2,18 @@
 
 #include "base/ascii.h"
 #include "lib/bounce/taxonomy.h"
+#include "lib/message/date.h"
 
 #define COLUMNS_MAX 64
 
-enum column { COLUMN_OTHER, COLUMN_ADDRESS, COLUMN_REASON, COLUMN_SCOPE };
+enum column {
+    COLUMN_OTHER,
+    COLUMN_ADDRESS,
+    COLUMN_REASON,
+    COLUMN_SCOPE,
+    COLUMN_UNTIL,
+    COLUMN_EVIDENCE
+};
 
 static enum column column_of(struct slice name)
 {
@@ -18,7 +26,8 @@ static enum column column_of(struct slice name)
         {"email address", COLUMN_ADDRESS}, {"email_address", COLUMN_ADDRESS},
         {"reason", COLUMN_REASON},         {"suppressionreason", COLUMN_REASON},
         {"type", COLUMN_REASON},           {"scope", COLUMN_SCOPE},
-        {"stream", COLUMN_SCOPE},
+        {"stream", COLUMN_SCOPE},          {"until", COLUMN_UNTIL},
+        {"evidence", COLUMN_EVIDENCE},
     };
 
     name = slice_trim(name);
@@ -62,7 +71,30 @@ struct reading {
     void *ctx;
     size_t skipped;
     struct suppression_entry now;
+    struct slice reason;
 };
+
+/* "2026-11-23 22:34:00.123", as export writes it; 0: none, or something else. */
+static int64_t time_of(struct slice text)
+{
+    static const struct {
+        char end;
+        uint64_t min, max;
+    } parts[] = {{'-', 1970, 9999}, {'-', 1, 12}, {' ', 1, 31},
+                 {':', 0, 23},      {':', 0, 59}, {'.', 0, 60}};
+    uint64_t n[COUNT(parts)], ms = 0;
+
+    for (size_t i = 0; i < COUNT(parts); i++)
+        if (!slice_to_u64(slice_cut(&text, parts[i].end), &n[i]) || n[i] < parts[i].min ||
+            n[i] > parts[i].max)
+            return 0;
+    if (text.n > 0 && (text.n != 3 || !slice_to_u64(text, &ms)))
+        return 0;
+    return date_from_civil((int64_t)n[0], (unsigned)n[1], (unsigned)n[2], (unsigned)n[3],
+                           (unsigned)n[4], (unsigned)n[5]) *
+               1000 +
+           (int64_t)ms; /* all in range, see above */
+}
 
 static void set(struct reading *r, enum column column, struct slice value)
 {
@@ -72,10 +104,16 @@ static void set(struct reading *r, enum column column, struct slice value)
         r->now.address = value;
         break;
     case COLUMN_REASON:
-        r->now.detail = value;
+        r->reason = value;
         break;
     case COLUMN_SCOPE:
         r->now.scope = value;
+        break;
+    case COLUMN_UNTIL:
+        r->now.until_ms = time_of(value);
+        break;
+    case COLUMN_EVIDENCE:
+        r->now.detail = value;
         break;
     case COLUMN_OTHER:
         break;
@@ -94,15 +132,23 @@ static bool is_address(struct slice s)
     return true;
 }
 
+static void forget_entry(struct reading *r)
+{
+    r->now = (struct suppression_entry){0};
+    r->reason = (struct slice){0};
+}
+
 static void end_entry(struct reading *r)
 {
     if (is_address(r->now.address)) {
-        r->now.reason = reason_of(r->now.detail);
+        r->now.reason = reason_of(r->reason);
+        if (r->now.detail.n == 0)
+            r->now.detail = r->reason;
         r->entry(r->ctx, &r->now);
     } else {
         r->skipped++;
     }
-    r->now = (struct suppression_entry){0};
+    forget_entry(r);
 }
 
 /* --- CSV (RFC 4180) --- */
@@ -161,11 +207,11 @@ static void read_csv(struct reading *r, struct slice rest)
         } while (!last && rest.n > 0);
         if (is_header) {
             memcpy(columns, found, sizeof columns);
-            r->now = (struct suppression_entry){0};
+            forget_entry(r);
         } else if (any) {
             end_entry(r);
         } else {
-            r->now = (struct suppression_entry){0};
+            forget_entry(r);
         }
         first = false;
     }

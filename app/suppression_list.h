@@ -15,7 +15,8 @@ struct suppression_entry {
     struct slice address;
     struct slice scope;  /* the column "scope" or "stream"; empty: none was given */
     const char *reason;  /* a category, "complaint", "unsubscribe" or "manual" */
-    struct slice detail; /* the reason in the file's words */
+    struct slice detail; /* the evidence, or the reason in the file's words */
+    int64_t until_ms;    /* the column "until", as our own CSV has it; 0: for ever */
 };
 /* Rows without an address are counted in *skipped_out. Slices live in `arena`, which the caller may
  * reset in each call of `entry`. */

@@ -13,8 +13,12 @@ static const struct list_case cases[] = {
     {"our own CSV",
      "address,scope,reason,source,since,until,evidence\n"
      "a@b.example,,invalid_recipient,bounce,2026-11-23 00:00:00,,\"550 \"\"no\"\", really\"\n"
-     "c@d.example,news,complaint,complaint,,,\n",
-     "a@b.example  invalid_recipient|c@d.example news complaint|", 0},
+     "c@d.example,news,complaint,complaint,,,\n"
+     "e@f.example,,mailbox_full,bounce,,2026-11-23 22:34:01.250,full\n"
+     "g@h.example,,manual,manual,,2026-13-23 22:34:01,\n",
+     "a@b.example  invalid_recipient|c@d.example news complaint|"
+     "e@f.example  mailbox_full until 1795473241250|g@h.example  manual|",
+     0},
     {"SendGrid's CSV",
      "status,reason,email,created\n5.1.1,\"550 5.1.1 no, none\",a@b.example,160\n",
      "a@b.example  invalid_recipient|", 0},
@@ -36,8 +40,11 @@ static const struct list_case cases[] = {
 
 static void collect(void *ctx, const struct suppression_entry *entry)
 {
-    buf_printf(ctx, "%.*s %.*s %s|", SLICE_ARG(entry->address), SLICE_ARG(entry->scope),
+    buf_printf(ctx, "%.*s %.*s %s", SLICE_ARG(entry->address), SLICE_ARG(entry->scope),
                entry->reason);
+    if (entry->until_ms > 0)
+        buf_printf(ctx, " until %lld", (long long)entry->until_ms);
+    buf_append_text(ctx, "|");
 }
 
 static void check(void **state)

@@ -1,4 +1,6 @@
 /* What waybill verify prints: JSON for programs, and for people what to publish. */
+#include <stdarg.h>
+
 #include "app/cmd_verify_in.h"
 #include "app/spf_survey.h"
 #include "base/json.h"
@@ -6,6 +8,9 @@
 #include "lib/dnsmsg/zone_write.h"
 #include "lib/spf/suggest.h"
 #include "lib/text/psl.h"
+
+#define WHY_INDENT 18
+#define ADVICE_MAX 8192
 
 /* --- JSON --- */
 
@@ -100,8 +105,8 @@ static void why(struct buf *out, struct slice text)
 {
     if (text.n == 0)
         return;
-    buf_append_text(out, "                  ");
-    cli_append_safe(out, text);
+    buf_printf(out, "%*s", WHY_INDENT, "");
+    cli_append_paragraph(out, text, WHY_INDENT);
     buf_append_char(out, '\n');
 }
 
@@ -118,11 +123,13 @@ static void spf_text(struct verify *v, struct buf *out)
         return;
     }
     (void)ip_address_format(&v->request.client, ip);
-    why(out, arena_printf(v->arena, "client %s (%.*s), helo %.*s", ip, SLICE_ARG(v->client_source),
-                          SLICE_ARG(v->request.helo)));
+    why(out, arena_printf(v->arena, "client %s (%.*s)%s%.*s", ip, SLICE_ARG(v->client_source),
+                          v->request.helo.n > 0 ? ", helo " : "", SLICE_ARG(v->request.helo)));
     if (o->mechanism.n > 0)
         why(out, arena_printf(v->arena, "decided by %.*s", SLICE_ARG(o->mechanism)));
-    why(out, o->reason);
+    why(out, o->domain.n > 0 ? o->reason
+                             : SLICE("neither the envelope sender nor the host's name is known: "
+                                     "give --mail-from or --helo"));
     why(out, o->explanation);
 }
 
@@ -155,18 +162,28 @@ static void dkim_text(struct verify *v, struct buf *out)
 
 /* --- what to change --- */
 
-static void offer(struct buf *out, const char *sentence, struct slice name, struct slice record)
+/* A paragraph of its own. */
+static void advice(struct buf *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void advice(struct buf *out, const char *fmt, ...)
 {
-    buf_printf(out, "%s:\n\n", sentence);
-    dns_zone_write_txt(name, record, out);
+    struct buf text;
+    va_list args;
+
+    buf_init(&text, ADVICE_MAX);
+    va_start(args, fmt);
+    buf_vprintf(&text, fmt, args);
+    va_end(args);
+    buf_append_char(out, '\n');
+    cli_append_paragraph(out, buf_slice(&text), 0);
+    buf_append_char(out, '\n');
+    buf_finish(&text);
 }
 
-static bool has_two_records(const struct spf_tree *t)
+static void offer(struct buf *out, const char *sentence, struct slice name, struct slice record)
 {
-    for (const struct spf_finding *f = t->findings; f; f = f->next)
-        if (strcmp(f->rule, "two-records") == 0)
-            return true;
-    return false;
+    advice(out, "%s:", sentence);
+    buf_append_char(out, '\n');
+    dns_zone_write_txt(name, record, out);
 }
 
 /* A record there can help: it is a domain that somebody owns, and one that DMARC looks at. */
@@ -193,11 +210,10 @@ static void advise_spf(struct verify *v, struct buf *out)
     buf_init(&record, 65536);
     spf_suggest_record(t, &client, 1, &record);
     offer(out,
-          has_two_records(t)
-              ? "\nSPF: delete all SPF records of the domain, and if that host is to "
-                "send for it, publish this one"
-          : t->record.n > 0 ? "\nSPF: if that host is to send for the domain, replace the record by"
-                            : "\nSPF: if that host is to send for the domain, publish",
+          t->is_merged      ? "SPF: delete all SPF records of the domain, and if that host is to "
+                              "send for it, publish this one"
+          : t->record.n > 0 ? "SPF: if that host is to send for the domain, replace the record by"
+                            : "SPF: if that host is to send for the domain, publish",
           spf->domain, buf_slice(&record));
     buf_finish(&record);
     spf_survey_destroy(&s);
@@ -213,55 +229,54 @@ static void advise_signature(const struct dkim_verdict *d, struct buf *out)
         return;
     case DKIM_PROBLEM_NONE:
         if (has_short_key(d))
-            buf_printf(out,
-                       "\nDKIM: `waybill dkim keygen %.*s SELECTOR` makes a key of 2048 bits and "
-                       "prints its record. Sign with\nthat one; leave the old one in DNS for a "
-                       "week.\n",
-                       SLICE_ARG(domain));
+            advice(out,
+                   "DKIM: `waybill dkim keygen %.*s SELECTOR` makes a key of 2048 bits and "
+                   "prints its record. Sign with that one; leave the old one in DNS for a "
+                   "week.",
+                   SLICE_ARG(domain));
         return;
     case DKIM_PROBLEM_SYNTAX:
-        buf_printf(out,
-                   "\nDKIM: the DKIM-Signature field itself is wrong: mend the program that signs "
-                   "for %.*s.\n",
-                   SLICE_ARG(domain));
+        advice(out,
+               "DKIM: the DKIM-Signature field itself is wrong: mend the program that signs "
+               "for %.*s.",
+               SLICE_ARG(domain));
         return;
     case DKIM_PROBLEM_EXPIRED:
-        buf_printf(out,
-                   "\nDKIM: the signature was good for a limited time (x=); no record mends that. "
-                   "Find out what held the\nmessage up, or let %.*s sign for longer (`waybill dkim "
-                   "sign --expires`).\n",
-                   SLICE_ARG(domain));
+        advice(out,
+               "DKIM: the signature was good for a limited time (x=); no record mends that. "
+               "Find out what held the message up, or let %.*s sign for longer (`waybill dkim "
+               "sign --expires`).",
+               SLICE_ARG(domain));
         return;
     case DKIM_PROBLEM_NO_KEY:
     case DKIM_PROBLEM_BAD_KEY:
-        buf_printf(out,
-                   "\nDKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill dkim record "
-                   "--key FILE %.*s %.*s`\nprints the record to publish.\n",
-                   SLICE_ARG(selector), SLICE_ARG(domain), SLICE_ARG(selector), SLICE_ARG(domain));
+        advice(out,
+               "DKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill dkim record "
+               "--key FILE %.*s %.*s` prints the record to publish.",
+               SLICE_ARG(selector), SLICE_ARG(domain), SLICE_ARG(selector), SLICE_ARG(domain));
         return;
     case DKIM_PROBLEM_REVOKED:
     case DKIM_PROBLEM_SHORT_KEY:
-        buf_printf(out,
-                   "\nDKIM: %s. Sign with another selector; `waybill dkim keygen %.*s SELECTOR`"
-                   "\nmakes a key and prints the record to publish.\n",
-                   d->problem == DKIM_PROBLEM_REVOKED ? "the owner withdrew this key"
-                                                      : "this key is too short",
-                   SLICE_ARG(domain));
+        advice(out,
+               "DKIM: %s. Sign with another selector; `waybill dkim keygen %.*s SELECTOR` "
+               "makes a key and prints the record to publish.",
+               d->problem == DKIM_PROBLEM_REVOKED ? "the owner withdrew this key"
+                                                  : "this key is too short",
+               SLICE_ARG(domain));
         return;
     case DKIM_PROBLEM_BODY:
-        buf_printf(
-            out,
-            "\nDKIM: the body was changed after %.*s signed it: a list's footer, a scanner, a "
-            "gateway. No record\nmends that. Sign behind whatever changes it; a list puts its "
-            "own address into From and signs anew.\n",
-            SLICE_ARG(domain));
+        advice(out,
+               "DKIM: the body was changed after %.*s signed it: a list's footer, a scanner, a "
+               "gateway. No record mends that. Sign behind whatever changes it; a list puts its "
+               "own address into From and signs anew.",
+               SLICE_ARG(domain));
         return;
     case DKIM_PROBLEM_SIGNATURE:
-        buf_printf(out,
-                   "\nDKIM: a signed field was changed after %.*s signed it (a tag in Subject, a "
-                   "gateway), or the\npublished key is another one: `waybill dkim check --key FILE "
-                   "%.*s %.*s` tells.\n",
-                   SLICE_ARG(domain), SLICE_ARG(selector), SLICE_ARG(domain));
+        advice(out,
+               "DKIM: a signed field was changed after %.*s signed it (a tag in Subject, a "
+               "gateway), or the published key is another one: `waybill dkim check --key FILE "
+               "%.*s %.*s` tells.",
+               SLICE_ARG(domain), SLICE_ARG(selector), SLICE_ARG(domain));
         return;
     }
 }
@@ -286,6 +301,18 @@ static const char *wish(enum dmarc_policy disposition)
     return "";
 }
 
+/* The author's organization signed, and the signature does not hold: one more would not either. */
+static bool is_signed_in_vain(struct verify *v, struct slice organization)
+{
+    for (size_t i = 0; i < verdict_dkim_count(v->verdict); i++) {
+        struct slice domain = verdict_dkim(v->verdict, i)->domain;
+
+        if (domain.n > 0 && dns_name_is_within(domain, organization))
+            return true;
+    }
+    return false;
+}
+
 /* A proof of the author's domain is missing: which ones would do, with their records. */
 static void advise_alignment(struct verify *v, struct buf *out)
 {
@@ -299,22 +326,34 @@ static void advise_alignment(struct verify *v, struct buf *out)
     struct ip_address client = ip_address_unmap(v->request.client);
     char ip[IP_TEXT_MAX];
 
-    buf_printf(
-        out,
-        "\nDMARC: receivers are asked to %s this message. What helps is a DKIM signature with "
-        "d=%.*s\n(`waybill dkim keygen %.*s SELECTOR` makes the key and prints the record)",
+    struct slice wanted = arena_printf(
+        v->arena,
+        "DMARC: receivers are asked to %s this message. What helps is a DKIM signature with "
+        "d=%.*s (`waybill dkim keygen %.*s SELECTOR` makes the key and prints the record)",
         wish(d->disposition), SLICE_ARG(signer), SLICE_ARG(signer));
+
+    if (is_signed_in_vain(v, d->organizational_domain))
+        wanted =
+            arena_printf(v->arena,
+                         "DMARC: receivers are asked to %s this message. What helps is to mend "
+                         "its signature by %.*s (see DKIM above)",
+                         wish(d->disposition), SLICE_ARG(d->organizational_domain));
     if (!verify_has_client(v) || is_worth_a_record(v, spf->domain)) {
-        buf_append_text(out,
-                        ", or a return path\nin that domain whose SPF record allows the host.\n");
+        advice(out, "%.*s, or a return path in that domain whose SPF record allows the host.",
+               SLICE_ARG(wanted));
         return;
     }
     (void)ip_address_format(&client, ip);
-    buf_printf(out, ", or a return\npath in that domain instead of %.*s", SLICE_ARG(spf->domain));
+    wanted = arena_printf(v->arena, "%.*s, or a return path in that domain instead of %.*s",
+                          SLICE_ARG(wanted), SLICE_ARG(spf->domain));
     if (d->record.aspf_strict)
-        buf_printf(out, ": exactly %.*s, whose SPF record has to allow %s.\n", SLICE_ARG(path), ip);
+        advice(out, "%.*s: exactly %.*s, whose SPF record has to allow %s.", SLICE_ARG(wanted),
+               SLICE_ARG(path), ip);
     else
-        offer(out, ", with a record of its own", path,
+        offer(out,
+              arena_string(v->arena, arena_printf(v->arena, "%.*s, with a record of its own",
+                                                  SLICE_ARG(wanted))),
+              path,
               arena_printf(v->arena, "v=spf1 %s:%s -all", client.family == IP_V4 ? "ip4" : "ip6",
                            ip));
 }
@@ -325,16 +364,14 @@ static void advise_dmarc(struct verify *v, struct buf *out)
     struct slice author = verdict_author(v->verdict);
 
     if (author.n == 0)
-        buf_append_text(out,
-                        "\nDMARC: write exactly one From field, with addresses of one domain.\n");
+        advice(out, "DMARC: write exactly one From field, with addresses of one domain.");
     else if (psl_is_suffix(author) && d->policy_domain.n == 0)
-        buf_printf(
-            out,
-            "\nDMARC: %.*s is a public suffix, below which others have their domains; nobody "
-            "sends mail as it.\nThe address in From is wrong, or forged.\n",
-            SLICE_ARG(author));
+        advice(out,
+               "DMARC: %.*s is a public suffix, below which others have their domains; nobody "
+               "sends mail as it. The address in From is wrong, or forged.",
+               SLICE_ARG(author));
     else if (d->result == DMARC_NONE && d->policy_domain.n == 0)
-        offer(out, "\nDMARC: to learn who sends as this domain, publish",
+        offer(out, "DMARC: to learn who sends as this domain, publish",
               arena_printf(v->arena, "_dmarc.%.*s", SLICE_ARG(author)),
               arena_printf(v->arena, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%.*s",
                            SLICE_ARG(author)));

@@ -4,6 +4,7 @@
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -97,6 +98,7 @@ void buf_append_char(struct buf *b, char c);
 void buf_append_text(struct buf *b, const char *text);
 void buf_append_u64(struct buf *b, uint64_t value); /* decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *b, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 void buf_drop(struct buf *b, size_t n); /* forgets the first n bytes */
 
 /* Room for `n` more bytes at the end, to be filled by the caller and then claimed with

@@ -84,26 +84,34 @@ void buf_append_u64(struct buf *b, uint64_t value)
     buf_append(b, (struct slice){digits + at, sizeof digits - at});
 }
 
-void buf_printf(struct buf *b, const char *fmt, ...)
+void buf_vprintf(struct buf *b, const char *fmt, va_list args)
 {
     char small[256];
-    va_list args;
+    va_list again;
     int n;
 
-    va_start(args, fmt);
+    va_copy(again, args);
     n = vsnprintf(small, sizeof small, fmt, args);
-    va_end(args);
     assert(n >= 0);
     if ((size_t)n < sizeof small) {
         buf_append(b, (struct slice){small, (size_t)n});
-        return;
+    } else {
+        char *big = mem_alloc((size_t)n + 1);
+
+        (void)vsnprintf(big, (size_t)n + 1, fmt, again);
+        buf_append(b, (struct slice){big, (size_t)n});
+        free(big);
     }
-    char *big = mem_alloc((size_t)n + 1);
+    va_end(again);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list args;
+
     va_start(args, fmt);
-    (void)vsnprintf(big, (size_t)n + 1, fmt, args);
+    buf_vprintf(b, fmt, args);
     va_end(args);
-    buf_append(b, (struct slice){big, (size_t)n});
-    free(big);
 }
 
 void buf_drop(struct buf *b, size_t n)

@@ -213,7 +213,7 @@ static void send_answer(struct pending_answer *p)
 void queue_control_committed(struct control *c, bool good)
 {
     for (size_t i = 0; c != NULL && i < c->answer_n; i++) {
-        if (!good) {
+        if (!good && c->answers[i].answer.ok) { /* else it says itself what was wrong */
             c->answers[i].answer.ok = 0;
             (void)snprintf(c->answers[i].text, sizeof c->answers[i].text,
                            "the ledger could not be written; nothing was changed");

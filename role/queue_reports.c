@@ -274,7 +274,7 @@ struct posting {
 
 static void note_place(struct posting *p, const struct msg_rua_place *place, const char *what)
 {
-    buf_printf(&p->note, "%s%.*s: %s", p->note.n > 0 ? "; " : "",
+    buf_printf(&p->note, "%snot to %.*s: %s", p->note.n > 0 ? "; " : "",
                SLICE_ARG(slice_sub(place->address, 0, 254)), what);
 }
 
@@ -313,7 +313,8 @@ static int post_to(struct posting *p, const struct msg_rua_place *place, struct 
     if (!fits || result < 0)
         return result;
     metric_add(q->env.metrics, METRIC_dmarc_sent_total, 1);
-    buf_printf(&p->note, "%s%.*s as %s", p->note.n > 0 ? "; " : "", SLICE_ARG(place->address), id);
+    buf_printf(&p->note, "%sto %.*s as %s", p->note.n > 0 ? "; " : "", SLICE_ARG(place->address),
+               id);
     p->sent++;
     return 0;
 }

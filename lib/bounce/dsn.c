@@ -228,11 +228,10 @@ void dsn_write(const struct dsn *d, struct buf *head_out, struct buf *body_out)
         append_recipient(d, &d->recipients[i], out, utf8);
     buf_append_text(out, "\r\n");
     if (full)
-        append_part(out, d, utf8 ? "message/global" : "message/rfc822", "Undelivered message",
-                    eight);
+        append_part(out, d, utf8 ? "message/global" : "message/rfc822", "The message", eight);
     else
         append_part(out, d, utf8 ? "message/global-headers" : "text/rfc822-headers",
-                    "Header of the undelivered message", eight);
+                    "Header of the message", eight);
     buf_append(out, returned);
     buf_append_text(out, "\r\n--=_waybill_");
     append_line(out, d->id, false);

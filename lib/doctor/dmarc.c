@@ -2,16 +2,22 @@
 #include "lib/dnsmsg/name.h"
 #include "lib/doctor/doctor_in.h"
 
-static bool holds_policy(const struct dns_answer *answer)
+/* How many policies stand there; *first_out is one of them. */
+static size_t count_policies(const struct dns_answer *answer, struct slice *first_out)
 {
+    size_t count = 0;
+
+    *first_out = (struct slice){0};
     for (size_t i = 0; answer->status == DNS_OK && i < answer->count; i++)
-        if (slice_starts_nocase(slice_trim(answer->records[i].text), SLICE("v=DMARC1")))
-            return true;
-    return false;
+        if (slice_starts_nocase(slice_trim(answer->records[i].text), SLICE("v=DMARC1")) &&
+            count++ == 0)
+            *first_out = slice_trim(answer->records[i].text);
+    return count;
 }
 
 /* Where people put it instead. False: DNS was not asked yet, or did not answer. */
-static bool find_misplaced(struct doctor *d, struct slice domain, struct slice *place_out)
+static bool find_misplaced(struct doctor *d, struct slice domain, struct slice *place_out,
+                           struct slice *policy_out)
 {
     const struct slice places[] = {
         domain,
@@ -31,17 +37,39 @@ static bool find_misplaced(struct doctor *d, struct slice domain, struct slice *
     for (size_t i = 0; complete && place_out->n == 0 && i < COUNT(places); i++)
         if (doctor_is_silent(d, answers[i], places[i]))
             complete = false;
-        else if (holds_policy(answers[i]))
+        else if (count_policies(answers[i], policy_out) > 0)
             *place_out = places[i];
     return complete;
 }
 
+/* Several make none (RFC 9989 4.10). Which one is right, only their owner knows: the first is
+ * shown. */
+static void find_several(struct doctor *d, struct slice name, size_t count, struct slice first)
+{
+    struct doctor_finding *f = doctor_find(
+        d, DOCTOR_ERROR, "dmarc-two-records", name,
+        arena_printf(d->words,
+                     "there are %zu DMARC records, so receivers use none of them: leave one",
+                     count));
+
+    f->publish = doctor_publish_txt(d, name, first);
+}
+
 static void examine_no_policy(struct doctor *d, struct slice domain, struct slice name)
 {
+    const struct dns_answer *here = doctor_ask(d, name, DNS_TXT);
+    struct slice place, policy = {0};
     struct doctor_finding *f;
-    struct slice place;
+    size_t count;
 
-    if (!find_misplaced(d, domain, &place))
+    if (!here)
+        return;
+    count = count_policies(here, &policy);
+    if (count > 1) {
+        find_several(d, name, count, policy);
+        return;
+    }
+    if (!find_misplaced(d, domain, &place, &policy))
         return;
     if (place.n > 0)
         f = doctor_find(
@@ -53,10 +81,27 @@ static void examine_no_policy(struct doctor *d, struct slice domain, struct slic
         f = doctor_find(d, DOCTOR_ERROR, "dmarc-missing", name,
                         SLICE("there is no DMARC policy: large receivers want one, and forged mail "
                               "in your name goes unseen"));
-    f->publish =
-        doctor_publish_txt(d, name,
-                           arena_printf(d->words, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%.*s",
-                                        SLICE_ARG(domain)));
+    if (policy.n == 0) /* as `waybill init` has it */
+        policy = arena_printf(
+            d->words, "v=DMARC1; p=none; rua=mailto:dmarc-reports@%.*s",
+            SLICE_ARG(d->subject->return_path.n > 0 ? d->subject->return_path : domain));
+    f->publish = doctor_publish_txt(d, name, policy);
+}
+
+/* The record without its testing flag. */
+static struct slice without_testing(struct doctor *d, struct slice record)
+{
+    struct slice kept = {0};
+
+    while (record.n > 0) {
+        struct slice tag = slice_trim(slice_cut(&record, ';')), value = tag;
+        struct slice name = slice_trim(slice_cut(&value, '='));
+
+        if (tag.n > 0 && !slice_eq_nocase(name, SLICE("t")))
+            kept = arena_printf(d->words, "%.*s%s%.*s", SLICE_ARG(kept), kept.n > 0 ? "; " : "",
+                                SLICE_ARG(tag));
+    }
+    return kept;
 }
 
 static void examine_record(struct doctor *d, struct slice domain, const struct dmarc_outcome *o)
@@ -65,7 +110,8 @@ static void examine_record(struct doctor *d, struct slice domain, const struct d
 
     if (o->record.testing)
         doctor_find(d, DOCTOR_WARNING, "dmarc-testing", name,
-                    SLICE("t=y is left on: receivers lower the policy by one level"));
+                    SLICE("t=y is left on: receivers lower the policy by one level"))
+            ->publish = doctor_publish_txt(d, name, without_testing(d, o->record.text));
     if (o->record.bad_tags > 0)
         doctor_find(d, DOCTOR_WARNING, "dmarc-bad-tags", name,
                     SLICE("some tags break their grammar and are ignored: see `waybill dmarc "

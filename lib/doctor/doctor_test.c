@@ -30,7 +30,7 @@ static const struct doctor_case {
     const char *uses;  /* "IP/DOMAIN/VIA IP/DOMAIN ..." from the ledger, "IP" and "@SMART_HOST" from
                           the settings; NULL: --ip 192.0.2.1 */
     const char *found; /* rules in order, without the good ones; '?' behind temporary ones */
-    const char *text;  /* must stand in one of the sentences, or NULL */
+    const char *text;  /* must stand in one of the sentences or records, or NULL */
 } cases[] = {
     {"all is well", NULL, NULL, "", "SPF allows the addresses in use, with 0 of 10 lookups"},
     {"an include that went away",
@@ -39,6 +39,15 @@ static const struct doctor_case {
     {"an include whose target has no SPF record any more",
      "r.example.com. TXT \"v=spf1 ip4:192.0.2.1 include:mail.example.com -all\"", NULL,
      "spf-no-record", "mail.example.com has no SPF record"},
+    {"the record to publish is without what went away",
+     "r.example.com. TXT \"v=spf1 ip4:192.0.2.1 include:gone.test a:x.test -all\"", NULL,
+     "spf-no-record spf-no-address", "\"v=spf1 ip4:192.0.2.1 -all\""},
+    {"of two SPF records none is lost",
+     "r.example.com. TXT \"v=spf1 include:s.test ~all\"\n"
+     "r.example.com. TXT \"v=spf1 redirect=t.test\"\n"
+     "r.example.com. TXT \"v=spf1 ip4:192.0.2.1 -all\"\ns.test. TXT \"v=spf1 ip4:192.0.2.1 -all\"\n"
+     "t.test. TXT \"v=spf1 ip4:192.0.2.1 -all\"",
+     NULL, "spf-two-records", "\"v=spf1 include:s.test include:t.test ip4:192.0.2.1 -all\""},
     {"a service that is no longer used",
      "r.example.com. TXT \"v=spf1 ip4:192.0.2.1 include:s.test -all\"\n"
      "s.test. TXT \"v=spf1 ip4:203.0.113.0/24 ~all\"",
@@ -54,8 +63,24 @@ static const struct doctor_case {
     {"no answer about the policy", ";!servfail _dmarc.example.com TXT", NULL, "dns?", NULL},
     {"no policy, and no answer about where it might stand",
      "_dmarc.example.com. A 192.0.2.1\n;!servfail dmarc.example.com TXT", NULL, "dns?", NULL},
-    {"the name does not lead back", "mail.example.com. A 192.0.2.9", NULL, "ptr-not-confirmed",
-     NULL},
+    {"a policy under the wrong name is moved, not written anew",
+     "_dmarc.example.com. A 192.0.2.1\ndmarc.example.com. TXT \"v=DMARC1; p=reject; "
+     "rua=mailto:x@example.com\"",
+     NULL, "dmarc-wrong-name",
+     "_dmarc.example.com. 3600 IN TXT \"v=DMARC1; p=reject; rua=mailto:x@example.com\""},
+    {"no policy: reports go where init sends them", "_dmarc.example.com. A 192.0.2.1", NULL,
+     "dmarc-missing", "rua=mailto:dmarc-reports@r.example.com"},
+    {"two policies",
+     "_dmarc.example.com. TXT \"v=DMARC1; p=reject\"\n_dmarc.example.com. TXT \"v=DMARC1; "
+     "p=none\"",
+     NULL, "dmarc-two-records", "there are 2 DMARC records"},
+    {"the testing flag is taken off",
+     "_dmarc.example.com. TXT \"v=DMARC1;p=reject; T = y; rua=mailto:d@example.com\"", NULL,
+     "dmarc-testing", "\"v=DMARC1; p=reject; rua=mailto:d@example.com\""},
+    {"our name does not lead back", "mail.example.com. A 192.0.2.9", NULL, "ptr-not-confirmed",
+     "mail.example.com. 3600 IN A 192.0.2.1"},
+    {"another name does not lead back", "1.2.0.192.in-addr.arpa. PTR other.test.", NULL,
+     "ptr-not-confirmed", "IN PTR mail.example.com."},
     {"no answer whether the name leads back",
      "1.2.0.192.in-addr.arpa. PTR other.test.\n;!servfail other.test A", NULL, "dns?", NULL},
     {"one of several names is ours",
@@ -78,8 +103,7 @@ static const struct doctor_case {
      "mail.example.com. A 192.0.2.1\nmail.example.com. A 192.0.2.2",
      "192.0.2.2/r.example.com 192.0.2.1/example.com", "", NULL},
     {"other domains' mail needs a name, not our SPF", "mail.example.com. A 192.0.2.1",
-     "192.0.2.1/r.example.com 192.0.2.7/other.test", "ptr-missing",
-     "192.0.2.7 has the name no name"},
+     "192.0.2.1/r.example.com 192.0.2.7/other.test", "ptr-missing", "192.0.2.7 has no name"},
     {"behind NAT it is said once", NULL, "10.0.0.1/r.example.com 10.0.0.2/example.com",
      "private-address", "private address 10.0.0.1"},
     {"loopback is only a hint", NULL, "127.0.0.2/r.example.com", "loopback-address", "127.0.0.2"},
@@ -269,7 +293,8 @@ static void list_rules(const struct doctor *d, const char *text, struct buf *rul
     bool seen = !text;
 
     for (const struct doctor_finding *f = doctor_findings(d); f; f = f->next) {
-        seen = seen || slice_search(f->text, slice_of(text)) != SLICE_NONE;
+        seen = seen || slice_search(f->text, slice_of(text)) != SLICE_NONE ||
+               slice_search(f->publish, slice_of(text)) != SLICE_NONE;
         assert_true(f->area.n > 0 && f->name.n > 0);
         if (f->severity != DOCTOR_GOOD)
             buf_printf(rules, "%s%s%s", rules->n > 0 ? " " : "", f->rule, f->temporary ? "?" : "");

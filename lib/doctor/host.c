@@ -2,10 +2,13 @@
 #include "lib/dnsmsg/name.h"
 #include "lib/doctor/doctor_in.h"
 
-/* The MX hosts' addresses; false: not all are known yet. */
-static bool examine_mx_hosts(struct doctor *d, struct slice domain, const struct dns_answer *mx)
+/* The MX hosts' addresses; *usable_out: all have one, or might. False: not all are known yet. */
+static bool examine_mx_hosts(struct doctor *d, struct slice domain, const struct dns_answer *mx,
+                             bool *usable_out)
 {
     bool complete = true;
+
+    *usable_out = true;
 
     for (size_t i = 0; i < mx->count; i++) {
         struct slice host = mx->records[i].name;
@@ -14,6 +17,7 @@ static bool examine_mx_hosts(struct doctor *d, struct slice domain, const struct
         complete = complete && has != -1;
         if (has == -2)
             doctor_find_silence(d, host, SLICE("DNS does not answer for the addresses of this MX"));
+        *usable_out = *usable_out && has != 0;
         if (has == 0)
             doctor_find(d, DOCTOR_ERROR, "mx-without-address", domain,
                         arena_printf(d->words, "the MX %.*s has no address", SLICE_ARG(host)))
@@ -26,7 +30,7 @@ void doctor_examine_mx(struct doctor *d, struct slice domain)
 {
     const struct dns_answer *answer = doctor_ask(d, domain, DNS_MX);
     struct slice hostname = d->subject->hostname;
-    bool leads_here = hostname.n == 0;
+    bool leads_here = hostname.n == 0, usable;
     struct doctor_finding *f;
 
     if (!answer)
@@ -44,13 +48,13 @@ void doctor_examine_mx(struct doctor *d, struct slice domain)
                                       SLICE_ARG(hostname));
         return;
     }
-    if (!examine_mx_hosts(d, domain, answer))
+    if (!examine_mx_hosts(d, domain, answer, &usable))
         return;
     for (size_t i = 0; i < answer->count; i++)
         leads_here = leads_here || dns_name_equal(answer->records[i].name, hostname);
-    if (leads_here)
+    if (leads_here && usable)
         doctor_find(d, DOCTOR_GOOD, "mx", domain, SLICE("bounces find their way back"));
-    else
+    else if (!leads_here)
         doctor_find(d, DOCTOR_WARNING, "mx-elsewhere", domain,
                     arena_printf(d->words,
                                  "the MX of the return path is not %.*s: is it another server "
@@ -100,21 +104,34 @@ static struct slice choose_name(struct doctor *d, const struct dns_answer *ptr,
     return chosen;
 }
 
-static void find_bad_name(struct doctor *d, const char *rule, struct slice ip, struct slice name,
-                          struct slice host)
+/* `what`: the rest of a sentence that begins with the address. */
+static struct doctor_finding *find_bad_name(struct doctor *d, enum doctor_severity severity,
+                                            const char *rule, struct slice name, struct slice what)
 {
-    bool is_mismatch = strcmp(rule, "ptr-mismatch") == 0;
-    struct doctor_finding *f = doctor_find(
-        d, is_mismatch ? DOCTOR_WARNING : DOCTOR_ERROR, rule, name,
-        arena_printf(
-            d->words, "%.*s has the name %.*s in DNS, %s; whoever gave you the address sets it",
-            SLICE_ARG(ip), SLICE_ARG(host),
-            is_mismatch ? "another one than we say in EHLO"
-                        : "and that name does not lead back: many receivers refuse such mail"));
+    struct doctor_finding *f = doctor_find(d, severity, rule, name, what);
 
     if (d->subject->hostname.n > 0)
         f->publish = arena_printf(d->words, "%.*s. 3600 IN PTR %.*s.", SLICE_ARG(name),
                                   SLICE_ARG(d->subject->hostname));
+    return f;
+}
+
+static void find_unconfirmed(struct doctor *d, const struct ip_address *a, struct slice ip,
+                             struct slice name, struct slice host)
+{
+    struct slice hostname = d->subject->hostname;
+    bool is_ours = hostname.n > 0 && dns_name_equal(host, hostname);
+    struct doctor_finding *f = find_bad_name(
+        d, DOCTOR_ERROR, "ptr-not-confirmed", name,
+        arena_printf(d->words,
+                     "%.*s has the name %.*s in DNS, and that name does not lead back: many "
+                     "receivers refuse such mail%s",
+                     SLICE_ARG(ip), SLICE_ARG(host),
+                     is_ours ? "" : "; whoever gave you the address sets its name"));
+
+    if (is_ours) /* the PTR is right: it is the other direction that lacks */
+        f->publish = arena_printf(d->words, "%.*s. 3600 IN %s %.*s", SLICE_ARG(hostname),
+                                  a->family == IP_V4 ? "A" : "AAAA", SLICE_ARG(ip));
 }
 
 static void examine_address(struct doctor *d, const struct ip_address *a)
@@ -133,7 +150,11 @@ static void examine_address(struct doctor *d, const struct ip_address *a)
     if (doctor_is_silent(d, answer, name))
         return;
     if (answer->status != DNS_OK) {
-        find_bad_name(d, "ptr-missing", ip, name, SLICE("no name"));
+        find_bad_name(d, DOCTOR_ERROR, "ptr-missing", name,
+                      arena_printf(d->words,
+                                   "%.*s has no name in DNS: many receivers refuse such mail; "
+                                   "whoever gave you the address sets it",
+                                   SLICE_ARG(ip)));
         return;
     }
     host = choose_name(d, answer, a, &back);
@@ -144,9 +165,13 @@ static void examine_address(struct doctor *d, const struct ip_address *a)
                             arena_printf(d->words, "DNS does not answer for %.*s, the name of %.*s",
                                          SLICE_ARG(host), SLICE_ARG(ip)));
     else if (back == 0)
-        find_bad_name(d, "ptr-not-confirmed", ip, name, host);
+        find_unconfirmed(d, a, ip, name, host);
     else if (hostname.n > 0 && !dns_name_equal(host, hostname))
-        find_bad_name(d, "ptr-mismatch", ip, name, host);
+        find_bad_name(d, DOCTOR_WARNING, "ptr-mismatch", name,
+                      arena_printf(d->words,
+                                   "%.*s has the name %.*s in DNS, another one than we say in "
+                                   "EHLO; whoever gave you the address sets it",
+                                   SLICE_ARG(ip), SLICE_ARG(host)));
     else
         doctor_find(
             d, DOCTOR_GOOD, "ptr", name,

@@ -100,6 +100,12 @@ static void find_missing(struct doctor *d, const struct spf_tree *t, struct slic
     f->publish = doctor_publish_txt(d, t->domain, record);
 }
 
+/* A record without its dead terms is worth publishing only if something is left. */
+static bool says_something(const struct spf_tree *t)
+{
+    return t->record.n > 0 && (t->networks || has_personal(t));
+}
+
 /* `found`: what the survey says already. */
 static void examine_coverage(struct doctor *d, const struct spf_tree *t,
                              const struct ip_address *ours, size_t count,
@@ -130,6 +136,9 @@ static void examine_coverage(struct doctor *d, const struct spf_tree *t,
                                  SLICE_ARG(buf_slice(&list))));
     else if (missing_count > 0)
         find_missing(d, t, buf_slice(&list), buf_slice(&record));
+    else if (found && says_something(t) &&
+             (t->is_merged || !slice_eq(buf_slice(&record), t->record)))
+        found->publish = doctor_publish_txt(d, t->domain, buf_slice(&record));
     for (const struct spf_node *n = t->nodes; n; n = n->next)
         if (count > 0 && !doctor_uses_smart_host(d->subject, t->domain) &&
             is_unused(t, n, ours, count))

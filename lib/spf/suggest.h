@@ -4,9 +4,8 @@
 
 #include "lib/spf/survey.h"
 
-/* Appends the record of `t` (several are merged into one, with the strictest "all") with the
- * missing addresses in front of "all" (or the redirect), and without includes of names that are
- * gone. A record that cannot be read is begun anew. */
+/* Appends the record of `t` with the missing addresses in front of "all" (or the redirect), and
+ * without terms that find nothing. A record that cannot be read is begun anew. */
 void spf_suggest_record(const struct spf_tree *t, const struct ip_address *missing, size_t count,
                         struct buf *out);
 

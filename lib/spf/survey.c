@@ -5,11 +5,13 @@
 #include "base/arena.h"
 #include "lib/dnsmsg/name.h"
 #include "lib/spf/macro.h"
+#include "lib/spf/merge.h"
 #include "lib/spf/survey_in.h"
 
 #define MEMORY_MAX ((size_t)32 << 20)
 #define NETWORKS_MAX 20000
 #define FINDINGS_MAX 200
+#define MERGED_MAX 65536
 #define HOSTS_MAX 40 /* of one mx that are looked at */
 
 enum state {
@@ -206,20 +208,34 @@ static enum step read_record(struct spf_survey *s, struct slice text)
     return STEP_NEXT;
 }
 
+/* Nothing of them can be read: the last one, so that it is said what is wrong with it. */
+static struct slice merge_records(struct spf_survey *s)
+{
+    struct slice records[SPF_MERGE_RECORDS_MAX], merged = {0};
+    size_t count = 0;
+    struct buf out;
+
+    for (size_t i = 0; i < s->answer->count && count < SPF_MERGE_RECORDS_MAX; i++)
+        if (spf_record_is(s->answer->records[i].text))
+            records[count++] = s->answer->records[i].text;
+    buf_init(&out, MERGED_MAX);
+    spf_merge_records(records, count, &out);
+    if (out.n > 0 && !out.full)
+        merged = arena_copy(s->arena, buf_slice(&out));
+    buf_finish(&out);
+    return merged.n > 0 ? merged : records[count - 1];
+}
+
 static enum step run_record(struct spf_survey *s)
 {
     struct slice found = {0};
-    size_t count = 0, strings = 0;
+    size_t count = 0;
 
     if (failed(s))
         return leave_record(s);
     for (size_t i = 0; i < s->answer->count; i++)
         if (spf_record_is(s->answer->records[i].text)) {
-            if (s->depth == 0 && s->tree.record_count < SPF_SURVEY_RECORDS_MAX)
-                s->tree.records[s->tree.record_count++] =
-                    arena_copy(s->arena, s->answer->records[i].text);
             found = s->answer->records[i].text;
-            strings = s->answer->records[i].string_count;
             count++;
         }
     if (count == 0) {
@@ -231,14 +247,14 @@ static enum step run_record(struct spf_survey *s)
                          s->depth > 0 ? ": receivers say permerror" : ""));
         return leave_record(s);
     }
+    s->tree.is_merged = s->tree.is_merged || (count > 1 && s->depth == 0);
     if (count > 1)
         problem(
             s, "two-records",
             arena_printf(s->arena,
                          "%.*s has %zu SPF records: receivers say permerror. Merge them into one",
                          SLICE_ARG(s->question.name), count));
-    (void)strings;
-    return read_record(s, found);
+    return read_record(s, count > 1 && s->depth == 0 ? merge_records(s) : found);
 }
 
 static enum step begin_record(struct spf_survey *s, struct slice domain)
@@ -299,9 +315,11 @@ static enum step next_host(struct spf_survey *s)
 {
     if (s->host_at < s->host_count)
         return ask(s, s->hosts[s->host_at], DNS_A, ADDRESS4);
+    top(s)->node->finds_nothing = s->found == 0;
     if (s->found == 0 && top(s)->node->problem.n == 0)
         problem(s, "no-address",
-                arena_printf(s->arena, "%.*s finds no address: remove it",
+                arena_printf(s->arena,
+                             "%.*s finds no address: give that name one, or remove the term",
                              SLICE_ARG(top(s)->term.text)));
     s->state = TERM;
     return STEP_NEXT;

@@ -13,7 +13,6 @@
 
 #define SPF_SURVEY_LOOKUPS_MAX 80 /* it gives up beyond: the record is broken anyway */
 #define SPF_SURVEY_DEPTH_MAX 16
-#define SPF_SURVEY_RECORDS_MAX 8 /* of one domain that are kept; more are no better than two */
 
 /* One line of the tree, in order. */
 struct spf_node {
@@ -26,6 +25,7 @@ struct spf_node {
     enum spf_result qualifier;
     unsigned lookups;     /* what it costs, with all that it includes */
     struct slice problem; /* a sentence, or empty */
+    bool finds_nothing;   /* a, mx: no address is behind it */
 };
 
 /* Addresses that a record names, however deep. */
@@ -54,9 +54,8 @@ struct spf_finding {
 
 struct spf_tree {
     struct slice domain;
-    struct slice record;                          /* the first one; empty if there is none */
-    struct slice records[SPF_SURVEY_RECORDS_MAX]; /* all of them; there should be one */
-    size_t record_count;
+    struct slice record; /* empty if there is none */
+    bool is_merged;      /* several records stand there; `record` is what they would be as one */
     const struct spf_node *nodes;
     const struct spf_network *networks;
     const struct spf_finding *findings;

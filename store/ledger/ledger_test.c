@@ -546,6 +546,33 @@ static bool see_stream(void *ctx, const struct ledger_stream_row *row)
     return true;
 }
 
+static bool see_address(void *ctx, const struct ledger_event *event)
+{
+    struct seen *seen = ctx;
+    size_t at = strlen(seen->text);
+
+    snprintf(seen->text + at, sizeof seen->text - at, "%s %.*s%s, ", ledger_kind_name(event->kind),
+             SLICE_ARG(event->address), event->has_others ? "+" : "");
+    return true;
+}
+
+static void the_log_names_recipients(void **state)
+{
+    struct ledger_units units;
+    struct seen seen = {0};
+
+    (void)state;
+    struct id one = add_one("1", T0, true, &units), id = add_one("1211", T0 + 1, true, &units);
+    outcome(one, 1, LEDGER_EV_DELIVERED, LEDGER_DELIVERED, 0, T0 + 10);
+    outcome(id, 2, LEDGER_EV_BOUNCED, LEDGER_BOUNCED, 0, T0 + 11);
+    outcome(id, 1, LEDGER_EV_DELIVERED, LEDGER_DELIVERED, 0, T0 + 12);
+    reopen();
+    OK(ledger_events(reader, 0, 1000, see_address, &seen, &e));
+    assert_string_equal(seen.text, "accepted user1@site1.example, accepted user1@site1.example+, "
+                                   "delivered user1@site1.example, bounced user2@site2.example, "
+                                   "delivered user1@site1.example+, ");
+}
+
 static void streams_are_compared(void **state)
 {
     struct ledger_units units;
@@ -594,6 +621,7 @@ int main(void)
         CASE("segments are counted", segments_are_counted),
         CASE("mail of our own is signed later", our_own_mail_is_signed_later),
         CASE("streams are compared", streams_are_compared),
+        CASE("the log names recipients", the_log_names_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,9 @@ struct ledger_event {
     uint32_t reply_code;
     int64_t start_ms, dot_ms; /* 0: none */
     struct slice stream, tag;
+    /* In the log only: the first of the recipients, and whether there are more. */
+    struct slice address;
+    bool has_others;
 };
 struct ledger_recipient_view {
     struct slice address, options, site;

@@ -8,6 +8,8 @@ static struct ledger_event read_log_event(const struct db *db)
     found.id.lo = (uint64_t)db_int(db, READ_EVENTS, 14);
     found.stream = db_text(db, READ_EVENTS, 15);
     found.tag = db_text(db, READ_EVENTS, 16);
+    found.address = db_text(db, READ_EVENTS, 18);
+    found.has_others = db_int(db, READ_EVENTS, 19) != 0;
     if (found.kind == LEDGER_EV_ACCEPTED)
         found.ip = db_text(db, READ_EVENTS, 17);
     return found;

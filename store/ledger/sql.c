@@ -278,7 +278,8 @@ const char *const writer_sql[SQL_WRITER_COUNT] = {
 #define ROW_JOINS                                                                                  \
     " LEFT JOIN site ON site.id = recipient.site LEFT JOIN event ON event.seq = recipient.event"
 #define EVENT_COLUMNS                                                                              \
-    "seq, time, message, kind, event.recipients, host, ip, code, enhanced, text, took, waited, "   \
+    "seq, time, event.message, kind, event.recipients, host, ip, code, enhanced, text, took, "     \
+    "waited, "                                                                                     \
     "prev, category"
 
 const char *const reader_sql[READ_COUNT] = {
@@ -298,8 +299,12 @@ const char *const reader_sql[READ_COUNT] = {
     [READ_EVENT] = "SELECT " EVENT_COLUMNS " FROM event WHERE seq = ?",
     [READ_ASIDE] = "SELECT seq FROM event_aside WHERE message = ? ORDER BY seq",
     [READ_NEWEST] = "SELECT id, low, message_id FROM message ORDER BY id DESC LIMIT ?",
-    [READ_EVENTS] = "SELECT " EVENT_COLUMNS ", low, stream, tag, client_ip FROM event"
+    [READ_EVENTS] = "SELECT " EVENT_COLUMNS ", low, stream, tag, client_ip, recipient.address,"
+                    " CASE WHEN event.recipients = '' THEN message.recipients > 1"
+                    " ELSE event.recipients GLOB '*[-,]*' END FROM event"
                     " LEFT JOIN message ON message.id = event.message"
+                    " LEFT JOIN recipient ON recipient.id = message.first - 1"
+                    " + max(1, CAST(event.recipients AS INTEGER))"
                     " WHERE seq > ? ORDER BY seq LIMIT ?",
     [READ_LAST_SEQ] = NEWEST_SEQ,
     [READ_STATS] = "SELECT stream, CASE WHEN ?3 THEN tag ELSE '' END, sum(messages), sum(sent),"

@@ -88,8 +88,8 @@ def send_reports(w, sink):
     assert dry.count("<feedback") == 3 and "silent.test" not in dry, dry
     assert len(sink.mails()) == 7, "a dry run sent something"
     said = w.command("dmarc", "send", "--day", str(TODAY), ok=(1,))
-    assert "sent to d@good.test as" in said and "r@red.test: red.test does not say" in said and "moved@blue.test as" in said, said
-    assert "later.test  1 messages in 1 rows: not yet" in said and len(said.splitlines()) == 3, said
+    assert "sent: to d@good.test as" in said and "r@red.test: red.test does not say" in said and "moved@blue.test as" in said, said
+    assert "later.test  1 message in 1 row: not yet" in said and len(said.splitlines()) == 3, said
     reports = wait_for(lambda: len(sink.mails()) == 9 and sink.mails()[7:], "the reports")
     assert w.command("dmarc", "send") == "There is nothing to report.\n"
     assert len(w.command("dmarc", "send", "--day", str(TODAY), ok=(1,)).splitlines()) == 1, "only what DNS did not answer"

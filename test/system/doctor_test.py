@@ -84,6 +84,17 @@ with tempfile.TemporaryDirectory(prefix="doctor-test-") as name:
     check("the settings are good", run("config", "check", "--config", config).returncode == 0)
     check("a second init changes nothing", run("init", "example.com", "--folder", folder).returncode == 2 and zone_file.read_text() == zone)
 
+    # Settings name keys from wherever the daemon starts, and half of a set-up is never made.
+    made = subprocess.run([args.waybill, "init", "example.org", "--folder", "new"], stdout=subprocess.PIPE, cwd=folder, timeout=60)
+    check("init makes its folder", made.returncode == 0 and (folder / "new" / "example.org.zone").exists())
+    check("keys are named by absolute paths", f'file = "{folder}/new/example.org.waybill1.pem"' in (folder / "new" / "waybill.conf").read_text())
+    check("init without addresses says so", b";mail.example.org. 3600 IN A" in made.stdout)
+    run("init", "example.net", "--ip", "127.0.0.1", "--folder", folder / "here")
+    check("mail leaves from an address that is ours", '\nsource_address = "127.0.0.1"' in (folder / "here" / "waybill.conf").read_text())
+    check("and from none that only NAT has", '\npublic_addresses = {"192.0.2.1"}' in config.read_text() and "source_address" not in config.read_text())
+    refused = run("init", "example.net", "--folder", folder)
+    check("init for one more domain leaves no keys behind", refused.returncode == 2 and not list(folder.glob("example.net*")))
+
     def doctor(text, extra=()):
         path = folder / "try.zone"
         path.write_text(text)
