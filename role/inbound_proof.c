@@ -237,19 +237,29 @@ static bool sender_is_proven(const struct proof *p)
             slice_eq_nocase(domain, verdict_author(p->verdict)));
 }
 
+/* What DMARC asks us to do, as far as the settings let it. */
+static enum dmarc_policy treatment(const struct proof *p)
+{
+    const struct client *c = p->message->client;
+    const struct dmarc_outcome *d = verdict_dmarc(p->verdict);
+    enum dmarc_policy asked = d->result == DMARC_FAIL ? d->disposition : DMARC_POLICY_NONE;
+
+    /* Without one author there is no policy to obey, which is what forgers want (RFC 9989 11.5);
+     * but reports of failure have odd From fields. */
+    if (d->result == DMARC_PERMERROR)
+        asked = c->sender_path.n > 0 ? DMARC_POLICY_REJECT : DMARC_POLICY_QUARANTINE;
+    if (asked == DMARC_POLICY_NONE || c->unproven == CONF_UNPROVEN_ACCEPT)
+        return DMARC_POLICY_NONE;
+    return c->unproven == CONF_UNPROVEN_TAG ? DMARC_POLICY_QUARANTINE : asked;
+}
+
 static void conclude(struct proof *p)
 {
     struct message *m = p->message;
     struct inbound *in = p->inbound;
     const struct dmarc_outcome *d = verdict_dmarc(p->verdict);
-    unsigned policy = m->client->unproven;
-    /* Without one author there is no policy to obey, which is what forgers want: RFC 9989 11.5. */
     bool nobodys = d->result == DMARC_PERMERROR;
-    bool failed = nobodys || (d->result == DMARC_FAIL && d->disposition != DMARC_POLICY_NONE);
-    enum dmarc_policy applied = !failed || policy == CONF_UNPROVEN_ACCEPT ? DMARC_POLICY_NONE
-                                : policy == CONF_UNPROVEN_TAG             ? DMARC_POLICY_QUARANTINE
-                                : nobodys                                 ? DMARC_POLICY_REJECT
-                                                                          : d->disposition;
+    enum dmarc_policy applied = treatment(p);
     struct buf fields;
     char text[200];
 

@@ -16,7 +16,7 @@ static const struct merge_case {
      "v=spf1 mx a -all"},
     {"beside an all a redirect is an include",
      {"v=spf1 redirect=x.example", "v=spf1 mx ?all exp=e.example"},
-     "v=spf1 mx include:x.example ?all exp=e.example"},
+     "v=spf1 include:x.example mx ?all exp=e.example"},
     {"of two redirects one stays",
      {"v=spf1 redirect=x.example", "v=spf1 redirect=y.example"},
      "v=spf1 include:y.example redirect=x.example"},
