@@ -138,7 +138,10 @@ with tempfile.TemporaryDirectory(prefix="doctor-daemon.") as tmp:
                 ids += [w.send(TEXT.format(i), sender="a@example.com", to=["b@receiver.test"]) for i in range(3)]
             wait_for(lambda: all(w.states(i) == ["delivered"] for i in ids), "the mail to arrive")
             (pathlib.Path(tmp) / "try.zone").write_text(zone)
-            answer = json.loads(w.command("doctor", "--json", "--dns", f"{tmp}/try.zone", "example.com", ok=(0, 1)))
+            # what all goes through a smart host needs an include of its owner
+            trouble = [] if direct else ["spf-smart-host"] * 2
+            status = (1,) if trouble else (0,)
+            answer = json.loads(w.command("doctor", "--json", "--dns", f"{tmp}/try.zone", "example.com", ok=status))
             seen = {(a["address"], a["class"], a["from"], a["domain"], a["via"], a["messages"]) for a in answer["addresses"]}
             wanted = {("192.0.2.1", "public", "public_addresses", "", "", 0),
                       ("127.0.0.2", "loopback", "ledger", "bounces.example.com", f"127.0.0.1:{sink.port}", 2)}
@@ -146,9 +149,8 @@ with tempfile.TemporaryDirectory(prefix="doctor-daemon.") as tmp:
                 wanted.add(("127.0.0.2", "loopback", "ledger", "bounces.example.com", "", 3))
                 direct.shutdown()
                 direct.server_close()
-            # If nothing went straight to a receiver, all of it went through the smart host, and that is said.
-            assert seen == wanted and set(bad(answer)) == (set() if direct else {"spf-smart-host"}), (seen, answer)
-            text = w.command("doctor", "--dns", f"{tmp}/try.zone", "example.com", ok=(0, 1))
+            assert seen == wanted and bad(answer) == trouble, (seen, answer)
+            text = w.command("doctor", "--dns", f"{tmp}/try.zone", "example.com", ok=status)
             assert "from the ledger: used until 20" in text and ", 2 messages of bounces.example.com, handed to" in text, text
             hidden = pathlib.Path(tmp) / "hidden.conf"  # the same ledger, without knowing what the world sees
             hidden.write_text(re.sub("public_addresses = .*", "", w.config.read_text()))
@@ -159,7 +161,7 @@ with tempfile.TemporaryDirectory(prefix="doctor-daemon.") as tmp:
             os.kill(w.process.pid, signal.SIGHUP)
             wait_for(lambda: "reloaded" in (w.dir / "log").read_text(), "the reload")
             runs_on(w)
-            assert len(notices(w)) == (2 if direct else 4), notices(w)
+            assert len(notices(w)) == 2 + len(trouble), notices(w)
             good("the addresses that mail really left from are known")
 
         with daemon(one_process=True) as w:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A report of failure that we write ourselves leaves signed by the key of our host name's domain; without a key that
-fits, or while the keys role is gone, it leaves unsigned."""
+fits, or while the keys role is gone, it leaves unsigned. New keys do not disturb a message that is coming in."""
 import pathlib, sys, tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from waybill_test import *
@@ -43,6 +43,46 @@ def failures(tmp, one_process, key_domain, silent=False, hostname="waybill.test"
     return report, zone, took
 
 
+def new_keys_meanwhile(tmp):
+    """The keys role is replaced while the body of a message comes in: it is signed as if nothing had happened."""
+    folder = pathlib.Path(tmp, "meanwhile")
+    folder.mkdir()
+    zone = folder / "zone"
+    zone.write_bytes(subprocess.run([binary(), "dkim", "keygen", "sender.test", "s", "--folder", str(folder)],
+                                    capture_output=True, check=True).stdout)
+    keys = "".join(f'key k{i} {{ domain = "sender.test" selector = "{p.name[:-4].removeprefix("sender.test.")}" file = "{p}" }}\n'
+                   for i, p in enumerate(sorted(folder.glob("*.pem"))))
+    sink = Sink(folder / "sink")
+
+    def goes_in(text):
+        try:
+            return w.send(text)
+        except AssertionError:
+            return None  # 451: the new process has not been heard of yet
+
+    with Waybill(sink.port, f"inbound_processes = 1\n{keys}") as w:
+        with w.client(local_hostname="client.test") as s:
+            s.ehlo()
+            s.mail("a@sender.test")
+            s.rcpt("b@receiver.test")
+            s.putcmd("data")
+            assert s.getreply()[0] == 354
+            s.send(TEXT.format("meanwhile"))
+            wait_for(lambda: goes_in(TEXT.format("before")), "a mail that is read after that header")
+            old = w.pids()["keys"]
+            w.kill("keys")
+            wait_for(lambda: w.pids().get("keys", old) != old, "new keys")
+            wait_for(lambda: goes_in(TEXT.format("after")), "a mail that they sign")
+            s.send("The rest.\r\n.\r\n")
+            code, text = s.getreply()
+            assert code == 250, text
+        wait_for(lambda: len(sink.mails()) == 3, "three messages")
+        message = next(m for m in sink.mails() if b"meanwhile" in m)
+        assert w.stop() == 0
+    sink.close()
+    return verified(message, zone, tmp)
+
+
 with tempfile.TemporaryDirectory() as tmp:
     for one_process in (False, True):
         report, zone, took = failures(tmp, one_process, "waybill.test")
@@ -56,4 +96,5 @@ with tempfile.TemporaryDirectory() as tmp:
     # a keys role that does not answer costs a few seconds, and the signature
     report, _, took = failures(tmp, False, "waybill.test", silent=True)
     assert b"DKIM-Signature" not in report and took > 3, (took, report)
-print("5 passed, 0 failed")
+    assert new_keys_meanwhile(tmp) == [("pass", "sender.test")] * 2
+print("6 passed, 0 failed")
