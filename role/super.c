@@ -696,6 +696,7 @@ int super_run(struct conf *conf, const struct super_options *options, struct err
     for (size_t i = 0; i < LISTENERS_MAX; i++)
         s->listeners[i] = -1;
     signal(SIGPIPE, SIG_IGN);
+    (void)umask(umask(0777) | 0027); /* the ledger names everybody who writes, and to whom */
     s->loop = loop_create();
     list_members(s);
     s->metrics = metrics_create((unsigned)s->member_n + 1, e);

@@ -222,6 +222,8 @@ with tempfile.TemporaryDirectory() as tmp:
         frames(w, sink)
         guesses(w, door)
         behind_balancer(w, door, box)
+        opened = [p for p in [*(w.dir / "data").rglob("*"), *(w.dir / "run").rglob("*")] if p.stat().st_mode & 0o7 and not p.is_symlink()]
+        assert not opened, ("who may not read the mail can read about it", opened)
         assert w.stop() == 0
         w.fsck()
     sink.close()
