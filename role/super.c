@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "role/messages.h"
 #include "role/role.h"
+#include "role/settings_check.h"
 #include "rt/stream/stream.h"
 
 #define GRACE_MS 40000
@@ -598,8 +599,9 @@ static void on_reload_signal(void *ctx, int number)
         return;
     proc_notify_reloading();
     fresh = conf_load(s->options->config_path, &e);
-    if (fresh == NULL) {
-        log_error(s->log, "reload.refused", LOG_ERR(&e));
+    if (fresh == NULL || settings_check(fresh, &e) < 0) {
+        log_error(s->log, "reload.refused", LOG_ERR(&e)); /* all goes on as it was */
+        conf_destroy(&fresh);
         proc_notify("READY=1");
         return;
     }
