@@ -12,7 +12,8 @@ static int is_rule_file(const struct dirent *entry)
 
 static int add_file(struct bounce_rules *rules, const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), result = -1;
+    /* A pipe must not stop the process that reads its settings anew. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result = -1;
     char *room = mem_alloc(BOUNCE_RULE_FILE_MAX + 1);
     ssize_t n = fd < 0 ? -1 : read(fd, room, BOUNCE_RULE_FILE_MAX + 1);
 

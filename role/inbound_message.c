@@ -8,6 +8,11 @@
 #define ARENA_MAX (4u << 20)
 #define PIECE_BYTES (192u * 1024u) /* a body up to this size travels with its envelope */
 #define BODY_MAX (1024u * 1024u)
+/* A message's frame holds its recipients (ENVELOPE_MAX_BYTES), its header with what we add, and
+ * the rest: From, Subject and other lines of the ledger, each cut. The body only if it fits too. */
+#define HEAD_MAX (448u * 1024u)
+#define REST_MAX (64u * 1024u)
+_Static_assert(ENVELOPE_MAX_BYTES + HEAD_MAX + REST_MAX <= BUS_FRAME_MAX, "it is one frame");
 
 /* The signature's own bytes are in the buffers already; this only finds who signs. */
 static void give_signer_back(struct message *m)
@@ -400,14 +405,21 @@ static void submit(struct message *m, struct slice top, struct slice fields)
         answer(m, 451, "4.3.0", "The queue is not there; try again later");
         return;
     }
-    buf_init(&head, BUS_FRAME_MAX);
-    buf_init(&options, 2048);
-    buf_init(&signers, 4096);
+    buf_init(&head, HEAD_MAX);
     buf_append(&head, top);
     buf_append(&head, slice_sub(buf_slice(&m->head), 0, m->found.received_bytes));
     buf_append(&head, fields);
     buf_append(&head, slice_from(buf_slice(&m->head), m->found.received_bytes));
     buf_append_text(&head, "\r\n");
+    if (head.full) {
+        buf_finish(&head);
+        answer(m, 552, "5.3.4", "The header, with what is added to it, is too large");
+        return;
+    }
+    if (c->envelope_bytes + head.n + m->body.n + REST_MAX > BUS_FRAME_MAX)
+        send_piece(m);
+    buf_init(&options, 2048);
+    buf_init(&signers, 4096);
     options_write_sender(&c->sender, &options);
     options_write_origin(m->origin, &options);
     name_signatures(m, &signers);

@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "role/settings_check.h"
 #define GRACE_MS 40000
 
 const struct role_ops *const role_table[ROLE_KINDS] = {
@@ -314,8 +316,9 @@ static void on_reload_signal(void *ctx, int number)
         return;
     proc_notify_reloading();
     fresh = conf_load(s->options->config_path, &e);
-    if (fresh == NULL) {
-        log_error(s->log, "reload.refused", LOG_ERR(&e));
+    if (fresh == NULL || settings_check(fresh, &e) < 0) {
+        log_error(s->log, "reload.refused", LOG_ERR(&e)); /* all goes on as it was */
+        conf_destroy(&fresh);
         proc_notify("READY=1");
         return;
     }
@@ -378,6 +381,7 @@ int super_run(struct conf *conf, const struct super_options *options, struct err
     for (size_t i = 0; i < LISTENERS_MAX; i++)
         s->listeners[i] = -1;
     signal(SIGPIPE, SIG_IGN);
+    (void)umask(umask(0777) | 0027); /* the ledger names everybody who writes, and to whom */
     s->loop = loop_create();
     list_members(s);
     s->metrics = metrics_create((unsigned)s->member_n + 1, e);

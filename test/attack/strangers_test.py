@@ -143,6 +143,33 @@ def paths(w, root, box):
     assert sorted(p for p in root.rglob("*") if "new" not in p.parts and "tmp" not in p.parts) == before
 
 
+def frames(w, sink):
+    """Recipients, header, results and body at their ceilings, all at once, still are one message."""
+    pids, long = w.pids(), b"d" * 60
+    name = b".".join([long] * 4)[:240] + b".test"
+    signatures = b"".join(b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n d=%s;\r\n s=%s%d;\r\n i=%s@%s;\r\n h=from; bh=AA==; b=AAAAAAAA%04d==\r\n" %
+                          (name, b"s" * 50, n, b"i" * 60, name, n) for n in range(100))
+    for size, number in ((262144, 301), (258000, 302)):
+        with Raw(w.port) as c:
+            c.say(b"MAIL FROM:<x@good.test>")
+            for n in range(1200):
+                reply = c.say(b"RCPT TO:<ann+%d@lmtp.test> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;%s" % (n, b"o" * 480))
+                if not reply.startswith(b"250"):
+                    break
+            assert reply.startswith(b"452") and n > 800, (n, reply)
+            head = signatures + FIELDS % (b"good.test", number)
+            while len(head) < size - 1000:
+                head += b"X-Filler: " + b"f" * 900 + b"\r\n"
+            assert c.say(b"DATA").startswith(b"354")
+            reply = c.say(head + b"X-Last: %s\r\n\r\nNumber %d.\r\n" % (b"l" * (size - len(head) - 12), number) + (b"b" * 98 + b"\r\n") * 1950 + b".")
+        assert reply[:3] in (b"250", b"552"), reply
+        if reply.startswith(b"250"):
+            got = b"\nNumber %d." % number
+            got = wait_for(lambda: [m for m in sink.mails() if got in m], "it")[0]
+            assert b"\nX-Last: " in got and got.count(b"b" * 98 + b"\r\n") == 1950 and got.count(b"DKIM-Signature:") == 100, len(got)
+    assert w.pids() == pids, "a process ended"
+
+
 def guesses(w, door):
     """One who has a /64 is one: he guesses no more bounce addresses than one who has one address."""
     codes = []
@@ -184,15 +211,20 @@ with tempfile.TemporaryDirectory() as tmp:
     (root / "mail/local.test/link").symlink_to(box)
     (root / "secret").mkdir()
     (root / "zone").write_text(ZONE)
-    door = free_ports(1)[0]
+    door, sink = free_ports(1)[0], Sink(root / "sink")
     with Waybill(settings=f'relay_networks = {{ "127.0.0.1/32" }}\ndns = "zone:{root}/zone"\nreturn_path_domain = "return.test"\n'
                           f'forged_bounces_max = 5\nlistener balanced {{ address = "127.0.0.1" port = {door} tls = none proxy = yes }}\n',
-                 route=f'route "local.test" {{ via = {{ "maildir:{root}/mail/%d/%u" }} local = yes unproven = accept }}\n') as w:
+                 route=f'route "local.test" {{ via = {{ "maildir:{root}/mail/%d/%u" }} local = yes unproven = accept }}\n'
+                       f'route "lmtp.test" {{ via = "127.0.0.1:{sink.port}" tls = none local = yes }}\n') as w:
         own_words(w, box)
         results(w, box)
         paths(w, root, box)
+        frames(w, sink)
         guesses(w, door)
         behind_balancer(w, door, box)
+        opened = [p for p in [*(w.dir / "data").rglob("*"), *(w.dir / "run").rglob("*")] if p.stat().st_mode & 0o7 and not p.is_symlink()]
+        assert not opened, ("who may not read the mail can read about it", opened)
         assert w.stop() == 0
         w.fsck()
-print("5 passed, 0 failed")
+    sink.close()
+print("6 passed, 0 failed")

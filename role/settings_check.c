@@ -1,0 +1,65 @@
+#include "role/settings_check.h"
+
+#include "mta/bounce/policy.h"
+#include "role/bounce_rules.h"
+#include "role/forwards.h"
+#include "role/logins.h"
+#include "role/recipients.h"
+#include "rt/stream/tls.h"
+
+static int check_lists(const struct conf *conf, struct err *e)
+{
+    struct logins *logins = logins_load(conf->logins_file, e);
+    struct forwards *forwards = logins == NULL ? NULL : forwards_load(conf->forwards_file, e);
+    int result = forwards == NULL ? -1 : 0;
+
+    logins_destroy(&logins);
+    forwards_destroy(&forwards);
+    for (size_t i = 0; i < conf->route_count && result == 0; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        struct recipients *list = NULL;
+
+        if (!route->local || route->recipients_file[0] == '\0')
+            continue;
+        list = recipients_load(route->recipients_file, e);
+        result = list == NULL ? -1 : 0;
+        recipients_destroy(&list);
+    }
+    return result;
+}
+
+static int check_certificate(const struct conf *conf, struct err *e)
+{
+    struct tls_context *tls = NULL;
+
+    if (conf->tls_certificate[0] == '\0')
+        return 0;
+    tls = tls_server_create(conf->tls_certificate, conf->tls_key, e);
+    if (tls == NULL)
+        return -1;
+    tls_context_destroy(&tls);
+    return 0;
+}
+
+static int check_bounces(const struct conf *conf, struct err *e)
+{
+    struct bounce_policy policy;
+    struct bounce_rules *rules;
+
+    bounce_policy_init(&policy);
+    for (size_t i = 0; i < conf->suppress.count; i++)
+        if (bounce_policy_set(&policy, slice_of(conf->suppress.items[i]), e) < 0)
+            return -1;
+    rules = bounce_rules_load(conf->bounce_rules, e);
+    if (rules == NULL)
+        return -1;
+    bounce_rules_destroy(&rules);
+    return 0;
+}
+
+int settings_check(const struct conf *conf, struct err *e)
+{
+    if (check_lists(conf, e) < 0 || check_certificate(conf, e) < 0)
+        return -1;
+    return check_bounces(conf, e);
+}
