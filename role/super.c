@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "role/settings_check.h"
+
 #define GRACE_MS 40000
 
 const struct role_ops *const role_table[ROLE_KINDS] = {
