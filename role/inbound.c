@@ -245,7 +245,7 @@ static void *inbound_create(const struct role_env *env, struct err *e)
     list_init(&in->idle_signers);
     list_init(&in->idle_proofs);
     list_init(&in->idle_seals);
-    in->per_address = map_create(5);
+    in->per_address = map_create((uintptr_t)in); /* peers choose the keys */
     in->waiting = map_create(6);
     in->arena = arena_create(ARENA_MAX);
     in->next_txn = 1;
@@ -287,6 +287,25 @@ static void inbound_stop(void *role)
     loop_timer_set(&in->stop_timer, 0);
 }
 
+/* In a process of its own an inbound role is replaced instead. The super has read these files once,
+ * so they are good; if one is not by now, the old one stays. */
+static void reload_files(struct inbound *in)
+{
+    struct err e;
+    struct logins *logins = logins_load(in->conf->logins_file, &e);
+    struct forwards *forwards = logins == NULL ? NULL : forwards_load(in->conf->forwards_file, &e);
+
+    if (forwards == NULL) {
+        log_error(in->env.log, "inbound.reload", LOG_ERR(&e));
+        logins_destroy(&logins);
+        return;
+    }
+    logins_destroy(&in->logins);
+    forwards_destroy(&in->forwards);
+    in->logins = logins;
+    in->forwards = forwards;
+}
+
 static void inbound_settings(void *role, const struct conf *conf)
 {
     struct inbound *in = role;
@@ -294,6 +313,8 @@ static void inbound_settings(void *role, const struct conf *conf)
     in->conf = conf; /* with as many listeners as before: the super sees to that */
     for (size_t i = 0; i < in->door_n; i++)
         in->doors[i].conf = &conf->listeners[i];
+    reload_files(in);
+    inbound_return_reload(in);
     recipient_reload(in);
 }
 

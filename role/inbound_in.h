@@ -231,6 +231,7 @@ void seal_give_back(struct message *m);                         /* without a sea
 
 MUST_USE int inbound_return_create(struct inbound *in, struct err *e);
 void inbound_return_destroy(struct inbound *in);
+void inbound_return_reload(struct inbound *in); /* the rules; if they are bad, the old ones stay */
 void inbound_return_hints(struct inbound *in, const struct msg_suppressed_hint *m);
 bool inbound_return_is_on(const struct inbound *in); /* there is a return path domain */
 enum return_answer {

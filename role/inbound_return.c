@@ -18,6 +18,31 @@ struct inbound_return {
     struct bounce_reader *reader; /* NULL: no return path domain */
 };
 
+static int read_rules(struct inbound *in, struct err *e)
+{
+    struct inbound_return *r = in->returns;
+    struct bounce_rules *rules;
+
+    if (in->conf->return_path_domain[0] == '\0')
+        return 0;
+    rules = bounce_rules_load(in->conf->bounce_rules, e);
+    if (rules == NULL)
+        return -1;
+    bounce_reader_destroy(&r->reader);
+    bounce_rules_destroy(&r->rules);
+    r->rules = rules;
+    r->reader = bounce_reader_create(rules);
+    return 0;
+}
+
+void inbound_return_reload(struct inbound *in)
+{
+    struct err e;
+
+    if (read_rules(in, &e) < 0)
+        log_error(in->env.log, "inbound.bounce_rules", LOG_ERR(&e));
+}
+
 int inbound_return_create(struct inbound *in, struct err *e)
 {
     struct inbound_return *r = mem_alloc(sizeof *r);
@@ -25,14 +50,8 @@ int inbound_return_create(struct inbound *in, struct err *e)
     in->returns = r;
     r->hints = map_create(7);
     r->checks = map_create(8);
-    r->forged = map_create(9);
-    if (in->conf->return_path_domain[0] == '\0')
-        return 0;
-    r->rules = bounce_rules_load(in->conf->bounce_rules, e);
-    if (r->rules == NULL)
-        return -1;
-    r->reader = bounce_reader_create(r->rules);
-    return 0;
+    r->forged = map_create((uintptr_t)r);
+    return read_rules(in, e);
 }
 
 void inbound_return_destroy(struct inbound *in)
@@ -93,7 +112,7 @@ static uintptr_t forged_of(struct inbound *in, const struct client *c)
 
     if (minute != r->forged_minute) {
         map_destroy(&r->forged);
-        r->forged = map_create(9);
+        r->forged = map_create((uintptr_t)r);
         r->forged_minute = minute;
     }
     return (uintptr_t)map_get(r->forged, slice_of(c->network));

@@ -87,7 +87,7 @@ static void *outbound_create(const struct role_env *env, struct err *e)
     wire_fill_ports(&o->ports);
     o->arena = arena_create(ARENA_MAX);
     o->streams = streams_create(env->loop);
-    o->targets = map_create(3);
+    o->targets = map_create((uintptr_t)o);
     o->jobs = map_create(4);
     o->tls_cache = tls_cache_create(TLS_SESSIONS_MAX);
     o->tls = tls_client_create(o->conf->tls_ca_file[0] != '\0' ? o->conf->tls_ca_file : NULL, e);

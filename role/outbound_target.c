@@ -153,7 +153,7 @@ void targets_forget(struct outbound *o)
     while (map_next(o->targets, &cursor, &key, &value))
         target_free(value);
     map_destroy(&o->targets);
-    o->targets = map_create(3);
+    o->targets = map_create((uintptr_t)o);
 }
 
 void target_fill_ports(struct deliver_ports *ports)

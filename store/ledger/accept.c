@@ -31,7 +31,7 @@ int ledger_site(struct ledger *l, struct slice name, uint32_t *site_out, struct 
     db_reset(db, statement);
     if (map_count(l->sites) >= SITES_CACHED_MAX) {
         map_destroy(&l->sites);
-        l->sites = map_create(0);
+        l->sites = map_create((uintptr_t)l);
     }
     map_put(l->sites, name, (void *)(uintptr_t)*site_out);
     return 0;

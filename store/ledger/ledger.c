@@ -130,7 +130,7 @@ int ledger_open(const struct ledger_settings *settings, struct ledger **ledger_o
     list_init(&l->taken);
     list_init(&l->added);
     list_init(&l->consumed);
-    l->sites = map_create(0);
+    l->sites = map_create((uintptr_t)l);
     duplicates_init(&l->duplicates,
                     settings->duplicate_entries > 0 ? settings->duplicate_entries : 4194304);
     sources_init(&l->sources);
@@ -252,7 +252,7 @@ void ledger_rollback(struct ledger *l)
     stats_forget(&l->stats);
     sources_forget(&l->sources);
     map_destroy(&l->sites); /* it may hold numbers that were never stored */
-    l->sites = map_create(0);
+    l->sites = map_create((uintptr_t)l);
     l->now = l->saved;
     l->dmarc.is_loaded = false; /* counts of what was never stored */
     l->in_group = false;

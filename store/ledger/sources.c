@@ -18,7 +18,7 @@ void sources_init(struct sources *s)
 {
     *s = (struct sources){.day = -1};
     s->entries = mem_alloc(SOURCES_ENTRIES * sizeof *s->entries);
-    s->known = map_create(0);
+    s->known = map_create((uintptr_t)s);
 }
 
 void sources_finish(struct sources *s)
@@ -68,7 +68,7 @@ static int learn_day(struct sources *s, struct db *db, int64_t day, struct err *
     enum db_answer answer;
 
     map_destroy(&s->known);
-    s->known = map_create(0);
+    s->known = map_create((uintptr_t)s);
     db_bind(db, SQL_SOURCES_OF_DAY, "i", day);
     while ((answer = db_step(db, SQL_SOURCES_OF_DAY, e)) == DB_ROW) {
         make_entry(&row, db_text(db, SQL_SOURCES_OF_DAY, 0), db_text(db, SQL_SOURCES_OF_DAY, 1),

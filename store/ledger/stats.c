@@ -36,7 +36,7 @@ void stats_init(struct stats *s, uint32_t tags_max)
 {
     *s = (struct stats){.tags_max = tags_max, .hour = -1};
     s->entries = mem_alloc(STATS_ENTRIES * sizeof *s->entries);
-    s->known = map_create(0);
+    s->known = map_create((uintptr_t)s);
 }
 
 void stats_finish(struct stats *s)
@@ -75,7 +75,7 @@ static int learn_hour(struct stats *s, struct db *db, int64_t hour, struct err *
     enum db_answer answer;
 
     map_destroy(&s->known);
-    s->known = map_create(0);
+    s->known = map_create((uintptr_t)s);
     db_bind(db, SQL_TAGS_OF_HOUR, "i", hour);
     while ((answer = db_step(db, SQL_TAGS_OF_HOUR, e)) == DB_ROW) {
         struct slice stream = clip(db_text(db, SQL_TAGS_OF_HOUR, 0));

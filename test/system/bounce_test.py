@@ -259,7 +259,7 @@ def rules_read_again(tmp):
     (folder / "own.conf").write_text("tier provider\nprovider own\nrule gizmo mailbox_full\n  match gizmo is frobbed\n")
     with Waybill(sink.port, f'bounce_rules = "{folder}"') as w:
         assert category(w, "one") == "mailbox_full"
-        reload(w, "tier provider\nprovider own\nrule gizmo no_such_category\n", "queue.bounce_rules")
+        reload(w, "tier provider\nprovider own\nrule gizmo no_such_category\n", "reload.refused")
         assert category(w, "two") == "mailbox_full", "a fault in the file"
         assert "own.conf:3" in (w.dir / "log").read_text(), "the log names the line"
         reload(w, "tier provider\nprovider own\nrule gizmo message_too_large\n  match gizmo is frobbed\n", "queue.rules_read")

@@ -83,9 +83,12 @@ def existing(tmp, one_process):
         (root / "local.test" / "carl").mkdir()
         assert give(w, "x@good.test", "carl@local.test", mail("good.test"))[0] == 250
         listed.write_text("bob\ndora\n")
+        assert answered(w, "new@bare.test") == 550
+        forwards.write_text(forwards.read_text() + "new@bare.test ann@local.test\n")
         w.process.send_signal(signal.SIGHUP)
         wait_for(lambda: answered(w, "dora@bare.test") == 250, "the new list")
         wait_for(lambda: answered(w, "ann@bare.test") == 550, "the end of the old one")
+        assert answered(w, "new@bare.test") == 250, "forwards are read again, too"
         listed.write_text("bob\n@bad\n")
         w.process.send_signal(signal.SIGHUP)  # a list that cannot be read changes nothing
         wait_for(lambda: "recipients:2" in (w.dir / "log").read_text(), "the complaint")
