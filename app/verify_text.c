@@ -198,7 +198,8 @@ static void advise_dkim(struct verify *v, struct buf *out)
                             SLICE_ARG(d->domain), SLICE_ARG(d->selector), SLICE_ARG(d->domain)));
         if (d->result == DKIM_PERMERROR && d->domain.n > 0 && d->key_bits == 0)
             advice(out, arena_printf(v->arena,
-                                     "DKIM: the key is to stand at %.*s._domainkey.%.*s; `waybill "
+                                     "DKIM: if it is the key that lacks, it is to stand at "
+                                     "%.*s._domainkey.%.*s; `waybill "
                                      "dkim record --key FILE %.*s %.*s` prints the record to "
                                      "publish.",
                                      SLICE_ARG(d->selector), SLICE_ARG(d->domain),
