@@ -1,3 +1,6 @@
+#include <errno.h>
+#include <unistd.h>
+
 #include "app/daemon.h"
 #include "base/json.h"
 
@@ -29,12 +32,38 @@ static void show_json(const struct conf *conf, struct buf *out)
     buf_finish(&value);
 }
 
+/* Whether a file that the settings name is there; said if not. */
+static bool is_readable(const char *setting, const char *path)
+{
+    if (path[0] == '\0' || access(path, R_OK) == 0)
+        return true;
+    cli_warn("%s: %s: %s", setting, path, strerror(errno));
+    return false;
+}
+
+static bool check_files(const struct conf *conf)
+{
+    bool good = is_readable("logins_file", conf->logins_file);
+
+    good = is_readable("forwards_file", conf->forwards_file) && good;
+    good = is_readable("bounce_rules", conf->bounce_rules) && good;
+    good = is_readable("tls_certificate", conf->tls_certificate) && good;
+    good = is_readable("tls_key", conf->tls_key) && good;
+    good = is_readable("tls_ca_file", conf->tls_ca_file) && good;
+    for (size_t i = 0; i < conf->key_count; i++)
+        good = is_readable("file of a key", conf->keys[i].file) && good;
+    for (size_t i = 0; i < conf->route_count; i++)
+        good = is_readable("recipients_file", conf->routes[i].recipients_file) && good;
+    return good;
+}
+
 int cmd_config(int argc, char **argv)
 {
     static const struct cli_usage usage = {
         "check|show|manual", "checks the settings, or shows them",
-        "check reads the file and says what is wrong. show prints all settings with their values;\n"
-        "with --changed only those that differ from the default. manual prints waybill.conf(5)."};
+        "check reads the file, looks for the files that it names, and says what is wrong. show\n"
+        "prints all settings with their values; with --changed only those that differ from the\n"
+        "default. manual prints waybill.conf(5)."};
     const char *config = NULL, *path;
     bool json = false, changed = false;
     const struct cli_option options[] = {
@@ -42,6 +71,7 @@ int cmd_config(int argc, char **argv)
         CLI_FLAG("changed", &changed, "only settings that differ from the default")};
     struct conf *conf;
     struct buf out;
+    bool good = true;
 
     if (cli_parse(&usage, options, COUNT(options), argc, argv) != 1)
         cli_die("say check, show or manual");
@@ -53,10 +83,18 @@ int cmd_config(int argc, char **argv)
         return CLI_GOOD;
     }
     conf = daemon_conf(config, &path);
-    if (slice_eq(slice_of(argv[0]), SLICE("check")))
-        buf_printf(&out, "%s is good: %zu listeners, %zu streams, %zu keys, %zu routes\n",
+    bool is_check = slice_eq(slice_of(argv[0]), SLICE("check"));
+    if (is_check)
+        good = check_files(conf);
+    if (is_check && good)
+        buf_printf(&out, "%s is good: %zu listener%s, %zu stream%s, %zu key%s, %zu route%s\n",
                    path == NULL ? "no file: the defaults are used; that" : path,
-                   conf->listener_count, conf->stream_count, conf->key_count, conf->route_count);
+                   conf->listener_count, conf->listener_count == 1 ? "" : "s", conf->stream_count,
+                   conf->stream_count == 1 ? "" : "s", conf->key_count,
+                   conf->key_count == 1 ? "" : "s", conf->route_count,
+                   conf->route_count == 1 ? "" : "s");
+    else if (is_check)
+        cli_warn("%s names files that cannot be read: the daemon would not do what it says", path);
     else if (!slice_eq(slice_of(argv[0]), SLICE("show")))
         cli_die("say check, show or manual, not %s", argv[0]);
     else if (json)
@@ -66,5 +104,5 @@ int cmd_config(int argc, char **argv)
     cli_write(&out);
     buf_finish(&out);
     conf_destroy(&conf);
-    return CLI_GOOD;
+    return good ? CLI_GOOD : CLI_BAD_ANSWER;
 }

@@ -82,6 +82,9 @@ with tempfile.TemporaryDirectory(prefix="doctor-test-") as name:
     check("init prints the zone file", made.stdout.decode().startswith(zone))
     check("keys are for their owner only", all(p.stat().st_mode & 0o77 == 0 for p in folder.glob("*.pem")))
     check("the settings are good", run("config", "check", "--config", config).returncode == 0)
+    lost = folder / "lost.conf"
+    lost.write_text(config.read_text().replace(".waybill1.pem", ".gone.pem"))
+    check("a key that is not there is bad settings", run("config", "check", "--config", lost).returncode == 1)
     check("a second init changes nothing", run("init", "example.com", "--folder", folder).returncode == 2 and zone_file.read_text() == zone)
 
     # Settings name keys from wherever the daemon starts, and half of a set-up is never made.
