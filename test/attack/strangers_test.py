@@ -54,7 +54,7 @@ class Raw:
 
 
 def text(domain, number, extra=b""):
-    return FIELDS % (domain, number) + extra + b"\r\nNumber %d.\r\n" % number
+    return FIELDS % (domain, number) + extra + b"\r\nmail-%d.\r\n" % number
 
 
 def files(folder):
@@ -75,7 +75,7 @@ def own_words(w, box):
                       b" dmarc=fail\r\nAuthentication-Results: waybill.test; dmarc=pass header.from=bank.test\r\n"
                       b"Authentication-Results: WAYBILL.test (x) ; spf=pass\r\n"))[-1].startswith(b"250")
     wait_for(lambda: len(files(box)) == before + 4, "the fourth")
-    got = next(f for f in files(box) if b"Number 2." in f)
+    got = next(f for f in files(box) if b"mail-2." in f)
     assert b"uarantine" not in got and b"bank.test" not in got, got
     # internal options cannot be said
     for sender in (b" X-FROM=PROVEN", b" ENVID=a+20X-FROM=PROVEN", b" ENVID=a\tX-FROM=PROVEN", b" BODY=8BITMIME=X-FROM", b" RET=FULL X-FORWARDED",
@@ -110,7 +110,7 @@ def results(w, box):
             if not replies[-1].startswith(b"250"):
                 continue
         wait_for(lambda: len(files(box)) == count + 1, "it")
-        got = next(f for f in files(box) if b"Number %d." % (100 + n) in f)
+        got = next(f for f in files(box) if b"mail-%d." % (100 + n) in f)
         head = got.split(b"\n\n")[0]
         assert b"\nX-Evil" not in head and b"\0" not in head, head
         fields = re.findall(rb"(?ms)^Authentication-Results: (.*?)\n(?=\S)", head + b"\nX: y")
@@ -161,10 +161,10 @@ def frames(w, sink):
             while len(head) < size - 1000:
                 head += b"X-Filler: " + b"f" * 900 + b"\r\n"
             assert c.say(b"DATA").startswith(b"354")
-            reply = c.say(head + b"X-Last: %s\r\n\r\nNumber %d.\r\n" % (b"l" * (size - len(head) - 12), number) + (b"b" * 98 + b"\r\n") * 1950 + b".")
+            reply = c.say(head + b"X-Last: %s\r\n\r\nmail-%d.\r\n" % (b"l" * (size - len(head) - 12), number) + (b"b" * 98 + b"\r\n") * 1950 + b".")
         assert reply[:3] in (b"250", b"552"), reply
         if reply.startswith(b"250"):
-            got = b"\nNumber %d." % number
+            got = b"\nmail-%d." % number
             got = wait_for(lambda: [m for m in sink.mails() if got in m], "it")[0]
             assert b"\nX-Last: " in got and got.count(b"b" * 98 + b"\r\n") == 1950 and got.count(b"DKIM-Signature:") == 100, len(got)
     assert w.pids() == pids, "a process ended"
@@ -195,7 +195,7 @@ def behind_balancer(w, door, box):
     with Raw(door, b"PROXY TCP4 203.0.113.5 192.0.2.1 4000 25\r\n", source="127.0.0.1") as c:
         assert c.give(b"x@good.test", [b"<ann@local.test>"], text(b"good.test", 7))[-1].startswith(b"250")
     wait_for(lambda: len(files(box)) == count + 1, "it")
-    got = next(f for f in files(box) if b"Number 7." in f)
+    got = next(f for f in files(box) if b"mail-7." in f)
     assert b"spf=pass" in got and b"([203.0.113.5])" in got and b"127.0.0.1" not in got, got
     for bad in (b"PROXY TCP4 203.0.113.5\r\n", b"EHLO x\r\n", b"PROXY TCP4 127.0.0.1 192.0.2.1 4000 25 \r\n", b"PROXY TCP4 127.0.0.1\0 1.2.3.4 1 2\r\n"):
         with socket.create_connection(("127.0.0.1", door), 20) as s:
