@@ -186,6 +186,7 @@ struct bounce_run {
     struct buf out;
     bool json;
     bool failed; /* some report tells of a failure */
+    bool unread; /* some file could not be read: that is said, and the others go on */
 };
 
 static int read_message(struct bounce_run *run, const char *name, struct slice message,
@@ -207,13 +208,21 @@ static int read_message(struct bounce_run *run, const char *name, struct slice m
 
 static void read_file(struct bounce_run *run, const char *path)
 {
-    struct cli_file file = cli_file_need(path, CLI_FILE_MAX);
-    struct slice rest = file.data;
+    struct cli_file file;
+    struct slice rest;
     struct err e;
 
+    if (cli_file_open(path, CLI_FILE_MAX, &file, &e) != 0) {
+        cli_warn("%s", e.text);
+        run->unread = true;
+        return;
+    }
+    rest = file.data;
     do {
-        if (read_message(run, path, cut_message(&rest), &e) < 0)
-            cli_die("%s: %s", path, e.text);
+        if (read_message(run, path, cut_message(&rest), &e) < 0) {
+            cli_warn("%s: %s", path, e.text);
+            run->unread = true;
+        }
     } while (rest.n > 0);
     cli_file_close(&file);
 }
@@ -236,8 +245,10 @@ static void read_path(struct bounce_run *run, const char *path)
 
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         read_file(run, path);
-    else if (mailbox_read(path, &sink, &e) < 0)
-        cli_die("%s", e.text);
+    else if (mailbox_read(path, &sink, &e) < 0) {
+        cli_warn("%s", e.text);
+        run->unread = true;
+    }
 }
 
 int cmd_bounce(int argc, char **argv);
@@ -264,5 +275,5 @@ int cmd_bounce(int argc, char **argv)
     buf_finish(&run.out);
     bounce_reader_destroy(&run.reader);
     bounce_rules_destroy(&rules);
-    return run.failed ? CLI_BAD_ANSWER : CLI_GOOD;
+    return run.unread ? CLI_USAGE : run.failed ? CLI_BAD_ANSWER : CLI_GOOD;
 }

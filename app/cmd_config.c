@@ -3,6 +3,7 @@
 
 #include "app/daemon.h"
 #include "base/json.h"
+#include "role/settings_check.h"
 
 int cmd_config(int argc, char **argv);
 
@@ -71,6 +72,7 @@ int cmd_config(int argc, char **argv)
         CLI_FLAG("changed", &changed, "only settings that differ from the default")};
     struct conf *conf;
     struct buf out;
+    struct err e;
     bool good = true;
 
     if (cli_parse(&usage, options, COUNT(options), argc, argv) != 1)
@@ -86,6 +88,10 @@ int cmd_config(int argc, char **argv)
     bool is_check = slice_eq(slice_of(argv[0]), SLICE("check"));
     if (is_check)
         good = check_files(conf);
+    if (is_check && good && settings_check(conf, &e) < 0) {
+        cli_warn("%s", e.text);
+        good = false;
+    }
     if (is_check && good)
         buf_printf(&out, "%s is good: %zu listener%s, %zu stream%s, %zu key%s, %zu route%s\n",
                    path == NULL ? "no file: the defaults are used; that" : path,
@@ -94,7 +100,7 @@ int cmd_config(int argc, char **argv)
                    conf->key_count == 1 ? "" : "s", conf->route_count,
                    conf->route_count == 1 ? "" : "s");
     else if (is_check)
-        cli_warn("%s names files that cannot be read: the daemon would not do what it says", path);
+        cli_warn("%s names files that cannot be used: the daemon would not start", path);
     else if (!slice_eq(slice_of(argv[0]), SLICE("show")))
         cli_die("say check, show or manual, not %s", argv[0]);
     else if (json)

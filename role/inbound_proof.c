@@ -34,10 +34,7 @@ struct proof {
 
 static const struct conf_route *local_route(const struct inbound *in, struct slice address)
 {
-    const struct conf_route *route = conf_find_route(in->conf, domain_of_address(address));
-
-    /* "*" is where all other mail goes; taking that from anybody would be an open relay. */
-    return route != NULL && route->local && strcmp(route->title, "*") != 0 ? route : NULL;
+    return conf_local_route(in->conf, domain_of_address(address));
 }
 
 const struct conf_route *proof_local_route(const struct inbound *in, struct slice address)

@@ -1,6 +1,4 @@
 /* The keys role: signs digests. It has the private keys, and no files, network or mail. */
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -9,6 +7,7 @@
 #include "lib/dkim/sign.h"
 #include "role/messages.h"
 #include "role/role.h"
+#include "role/settings_check.h"
 
 #define ARENA_MAX (4u << 20)
 
@@ -28,25 +27,6 @@ struct keys {
     struct arena *arena;
     struct buf signature;
 };
-
-static int read_key_file(const char *path, struct crypt_key **key_out, struct err *e)
-{
-    char text[CRYPT_KEY_FILE_MAX_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int result = -1;
-    ssize_t n;
-
-    if (fd < 0)
-        return err_system(e, errno, "key file %s", path);
-    n = read(fd, text, sizeof text);
-    if (n < 0)
-        (void)err_system(e, errno, "key file %s", path);
-    else
-        result = crypt_key_read_private((struct slice){text, (size_t)n}, key_out, e);
-    close(fd);
-    crypt_wipe(text, sizeof text);
-    return result;
-}
 
 static void keys_destroy(void *role)
 {
@@ -77,10 +57,8 @@ static void *keys_create(const struct role_env *env, struct err *e)
     for (size_t i = 0; i < env->conf->key_count; i++) {
         const struct conf_key *c = &env->conf->keys[i];
         struct named_key *key = &k->keys[k->key_n];
-        struct err why;
 
-        if (read_key_file(c->file, &key->key, &why) < 0) {
-            (void)err_set(e, why.code, "key %s: %s", c->title, why.text);
+        if (settings_read_key(c, &key->key, e) < 0) {
             keys_destroy(k);
             return NULL;
         }

@@ -35,9 +35,7 @@ int queue_return_key(const struct queue *q, unsigned char key_out[VERP_KEY_BYTES
 
 bool queue_is_local(const struct queue *q, struct slice address)
 {
-    const struct conf_route *route = conf_find_route(q->conf, domain_of_address(address));
-
-    return route != NULL && route->local;
+    return conf_local_route(q->conf, domain_of_address(address)) != NULL;
 }
 
 static bool is_signed(const struct queue *q, struct slice stream, struct slice sender)

@@ -1,5 +1,9 @@
 #include "role/settings_check.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "mta/bounce/policy.h"
 #include "role/bounce_rules.h"
 #include "role/forwards.h"
@@ -57,8 +61,43 @@ static int check_bounces(const struct conf *conf, struct err *e)
     return 0;
 }
 
+int settings_read_key(const struct conf_key *conf, struct crypt_key **key_out, struct err *e)
+{
+    char text[CRYPT_KEY_FILE_MAX_BYTES];
+    int fd = open(conf->file, O_RDONLY | O_CLOEXEC), result = -1;
+    struct err why;
+    ssize_t n;
+
+    if (fd < 0)
+        return err_system(e, errno, "key %s: %s", conf->title, conf->file);
+    n = read(fd, text, sizeof text);
+    if (n < 0)
+        (void)err_system(e, errno, "key %s: %s", conf->title, conf->file);
+    else if (crypt_key_read_private((struct slice){text, (size_t)n}, key_out, &why) < 0)
+        (void)err_set(e, why.code, "key %s: %s: %s", conf->title, conf->file, why.text);
+    else
+        result = 0;
+    close(fd);
+    crypt_wipe(text, sizeof text);
+    return result;
+}
+
+static int check_keys(const struct conf *conf, struct err *e)
+{
+    for (size_t i = 0; i < conf->key_count; i++) {
+        struct crypt_key *key = NULL;
+
+        if (settings_read_key(&conf->keys[i], &key, e) < 0)
+            return -1;
+        crypt_key_destroy(&key);
+    }
+    return 0;
+}
+
 int settings_check(const struct conf *conf, struct err *e)
 {
+    if (check_keys(conf, e) < 0)
+        return -1;
     if (check_lists(conf, e) < 0 || check_certificate(conf, e) < 0)
         return -1;
     return check_bounces(conf, e);

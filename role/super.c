@@ -386,7 +386,7 @@ int super_run(struct conf *conf, const struct super_options *options, struct err
     s->loop = loop_create();
     list_members(s);
     s->metrics = metrics_create((unsigned)s->member_n + 1, e);
-    if (s->metrics == NULL || world_open(s, e) < 0)
+    if (s->metrics == NULL || settings_check(conf, e) < 0 || world_open(s, e) < 0)
         goto out;
     metrics_use(s->metrics, 0, "super");
     log_attach(s->log, s->loop);

@@ -75,6 +75,13 @@ const struct conf_route *conf_route_of_site(const struct conf *c, struct slice s
                : conf_find_route(c, site);
 }
 
+const struct conf_route *conf_local_route(const struct conf *c, struct slice domain)
+{
+    const struct conf_route *route = conf_find_route(c, domain);
+
+    return route != NULL && route->local && strcmp(route->title, "*") != 0 ? route : NULL;
+}
+
 bool conf_networks_hold(const struct conf_networks *networks, const struct ip_address *ip)
 {
     for (size_t i = 0; i < networks->count; i++)

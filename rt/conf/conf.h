@@ -138,6 +138,9 @@ const struct conf_route *conf_find_route(const struct conf *c, struct slice doma
 #define CONF_ROUTE_SITE "route:"
 const struct conf_route *conf_route_of_site(const struct conf *c, struct slice site);
 bool conf_networks_hold(const struct conf_networks *networks, const struct ip_address *ip);
+/* The route of a domain whose mail is taken from anybody; NULL: there is none. "*" is never one,
+ * for that would be an open relay. */
+const struct conf_route *conf_local_route(const struct conf *c, struct slice domain);
 /* The next hop of the default route, if all mail leaves this house through it; else "". */
 const char *conf_smart_host(const struct conf *c);
 /* control_socket with its default filled in; `out` must hold 256 bytes. */
