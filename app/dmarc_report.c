@@ -119,7 +119,9 @@ static void report_text(struct buf *out, const char *file, const struct dmarc_re
     cli_append_safe(out, r->domain);
     buf_append_text(out, cli_style(CLI_PLAIN));
     buf_append_text(out, " by ");
-    cli_append_safe(out, r->org_name);
+    cli_append_safe(out, r->org_name.n > 0 ? r->org_name
+                         : r->email.n > 0  ? r->email
+                                           : SLICE("somebody who gives no name"));
     buf_append_text(out, ", ");
     append_date(out, r->begin_unix_s);
     buf_append_text(out, " to ");
@@ -230,9 +232,9 @@ int dmarc_report_run(int files, char **paths, bool json, bool store, const char 
     } else if (all.read > 0) {
         if (all.failing > 0)
             buf_printf(&all.out,
-                       "%zu messages passed neither way: if a source above is yours, sign there "
+                       "%zu message%s passed neither way: if a source above is yours, sign there "
                        "with DKIM or add it to SPF.\n",
-                       all.failing);
+                       all.failing, all.failing == 1 ? "" : "s");
         else
             buf_append_text(&all.out, "Every message passed.\n");
     }
