@@ -69,6 +69,9 @@ size_t slice_find_last(struct slice s, char c);
 size_t slice_search(struct slice s, struct slice needle);
 size_t slice_search_nocase(struct slice s, struct slice needle);
 
+/* An ASCII lower-case copy in `room`; empty when `s` has `cap` bytes or more. */
+struct slice slice_lower(struct slice s, char *room, size_t cap);
+
 /* Cuts `*rest` at the first `sep`; without one, the head is everything and `*rest` is empty. */
 struct slice slice_cut(struct slice *rest, char sep);
 

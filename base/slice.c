@@ -168,3 +168,12 @@ bool slice_to_u64(struct slice s, uint64_t *value_out)
     *value_out = value;
     return true;
 }
+
+struct slice slice_lower(struct slice s, char *room, size_t cap)
+{
+    size_t n = s.n < cap ? s.n : 0;
+
+    for (size_t i = 0; i < n; i++)
+        room[i] = ascii_lower(s.p[i]);
+    return (struct slice){room, n};
+}

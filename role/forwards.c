@@ -1,14 +1,14 @@
 #include "role/forwards.h"
 
-#include <errno.h>
-
-#include "base/ascii.h"
 #include "base/map.h"
+#include "role/lines.h"
 
 #define ADDRESS_MAX_BYTES 512
 
 struct forwards {
-    struct map *by_address; /* lower case -> C string of targets */
+    /* lower case -> C string of targets; local parts are compared without case, as nearly everybody
+     * has them */
+    struct map *by_address;
 };
 
 void forwards_destroy(struct forwards **f)
@@ -24,16 +24,6 @@ void forwards_destroy(struct forwards **f)
     map_destroy(&(*f)->by_address);
     free(*f);
     *f = NULL;
-}
-
-/* Local parts are compared without case, as nearly everybody has them. */
-static struct slice lower(struct slice address, char room[ADDRESS_MAX_BYTES])
-{
-    size_t n = address.n < ADDRESS_MAX_BYTES ? address.n : 0;
-
-    for (size_t i = 0; i < n; i++)
-        room[i] = ascii_lower(address.p[i]);
-    return (struct slice){room, n};
 }
 
 static struct slice take_word(struct slice *rest)
@@ -55,14 +45,17 @@ static bool is_address(struct slice s)
     return at != SLICE_NONE && at > 0 && at + 1 < s.n && s.n < ADDRESS_MAX_BYTES;
 }
 
-static int add_line(struct forwards *f, struct slice line, struct err *e)
+static int add_line(void *ctx, struct slice line, struct err *e)
 {
+    struct forwards *f = ctx;
     char room[ADDRESS_MAX_BYTES];
-    struct slice address = take_word(&line), target, key = lower(address, room);
+    struct slice address = take_word(&line), target, key = slice_lower(address, room, sizeof room);
     struct buf targets;
     size_t count = 0;
     int result = 0;
 
+    if (map_count(f->by_address) >= FORWARDS_MAX)
+        return err_set(e, ERR_LIMIT, "too many lines");
     if (slice_find(address, '@') == SLICE_NONE || key.n < 2)
         return err_set(e, ERR_SYNTAX, "\"%.*s\" is no address", SLICE_ARG(address));
     if (map_get(f->by_address, key) != NULL)
@@ -88,45 +81,23 @@ static int add_line(struct forwards *f, struct slice line, struct err *e)
 struct forwards *forwards_load(const char *path, struct err *e)
 {
     struct forwards *f = mem_alloc(sizeof *f);
-    char *text = NULL;
-    size_t cap = 0, number = 0;
-    ssize_t n;
 
     f->by_address = map_create(13);
-    if (path[0] == '\0')
-        return f;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        (void)err_system(e, errno, "forwards_file %s", path);
+    if (path[0] != '\0' && lines_each("forwards_file", path, add_line, f, e) < 0)
         forwards_destroy(&f);
-        return NULL;
-    }
-    while (f != NULL && (n = getline(&text, &cap, file)) >= 0) {
-        struct slice line = slice_trim((struct slice){text, (size_t)n});
-        struct err why = {ERR_LIMIT, "too many lines"};
-
-        number++;
-        if (line.n == 0 || line.p[0] == '#')
-            continue;
-        if (map_count(f->by_address) >= FORWARDS_MAX || add_line(f, line, &why) < 0) {
-            (void)err_set(e, ERR_SYNTAX, "%s:%zu: %s", path, number, why.text);
-            forwards_destroy(&f);
-        }
-    }
-    free(text);
-    (void)fclose(file);
     return f;
 }
 
 struct slice forwards_find(const struct forwards *f, struct slice address, struct slice untagged)
 {
     char room[ADDRESS_MAX_BYTES], untagged_room[ADDRESS_MAX_BYTES];
-    struct slice key = lower(address, room);
+    struct slice key = slice_lower(address, room, sizeof room);
     size_t at = slice_find_last(key, '@');
     const char *targets = map_get(f->by_address, key);
 
     if (targets == NULL && untagged.n > 0)
-        targets = map_get(f->by_address, lower(untagged, untagged_room));
+        targets =
+            map_get(f->by_address, slice_lower(untagged, untagged_room, sizeof untagged_room));
     if (targets == NULL && at != SLICE_NONE)
         targets = map_get(f->by_address, slice_from(key, at));
     return slice_of(targets);

@@ -1,10 +1,10 @@
 #include "role/logins.h"
 
 #include <crypt.h>
-#include <errno.h>
 
 #include "base/map.h"
 #include "lib/crypt/hash.h"
+#include "role/lines.h"
 
 #define LOGINS_MAX 100000
 
@@ -40,11 +40,14 @@ void logins_destroy(struct logins **l)
     *l = NULL;
 }
 
-static int add_line(struct logins *l, struct slice line, struct err *e)
+static int add_line(void *ctx, struct slice line, struct err *e)
 {
+    struct logins *l = ctx;
     struct slice name = slice_cut(&line, ':'), hash = slice_cut(&line, ':');
     struct login *login;
 
+    if (map_count(l->by_name) >= LOGINS_MAX)
+        return err_set(e, ERR_LIMIT, "too many logins");
     if (name.n == 0 || hash.n == 0)
         return err_set(e, ERR_SYNTAX, "a login is NAME:HASH or NAME:HASH:STREAM");
     if (hash.p[0] != '$')
@@ -66,35 +69,11 @@ static int add_line(struct logins *l, struct slice line, struct err *e)
 struct logins *logins_load(const char *path, struct err *e)
 {
     struct logins *l = mem_alloc(sizeof *l);
-    char *text = NULL;
-    size_t cap = 0, number = 0;
-    ssize_t n;
 
     l->by_name = map_create(11);
     crypt_random(l->secret, sizeof l->secret);
-    if (path[0] == '\0')
-        return l;
-    FILE *f = fopen(path, "re");
-    if (f == NULL) {
-        (void)err_system(e, errno, "logins_file %s", path);
+    if (path[0] != '\0' && lines_each("logins_file", path, add_line, l, e) < 0)
         logins_destroy(&l);
-        return NULL;
-    }
-    while (l != NULL && (n = getline(&text, &cap, f)) >= 0) {
-        struct slice line = slice_trim((struct slice){text, (size_t)n});
-        struct err why;
-
-        number++;
-        if (line.n == 0 || line.p[0] == '#')
-            continue;
-        if (map_count(l->by_name) >= LOGINS_MAX || add_line(l, line, &why) < 0) {
-            (void)err_set(e, ERR_SYNTAX, "%s:%zu: %s", path, number,
-                          map_count(l->by_name) >= LOGINS_MAX ? "too many logins" : why.text);
-            logins_destroy(&l);
-        }
-    }
-    free(text);
-    (void)fclose(f);
     return l;
 }
 

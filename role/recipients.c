@@ -1,9 +1,7 @@
 #include "role/recipients.h"
 
-#include <errno.h>
-
-#include "base/ascii.h"
 #include "base/map.h"
+#include "role/lines.h"
 
 #define ADDRESS_MAX_BYTES 512
 
@@ -20,23 +18,17 @@ void recipients_destroy(struct recipients **r)
     *r = NULL;
 }
 
-static struct slice lower(struct slice name, char room[ADDRESS_MAX_BYTES])
+static int add_line(void *ctx, struct slice line, struct err *e)
 {
-    size_t n = name.n < ADDRESS_MAX_BYTES ? name.n : 0;
-
-    for (size_t i = 0; i < n; i++)
-        room[i] = ascii_lower(name.p[i]);
-    return (struct slice){room, n};
-}
-
-static int add_line(struct recipients *r, struct slice line, struct err *e)
-{
+    struct recipients *r = ctx;
     char room[ADDRESS_MAX_BYTES];
     struct slice name, rest = line;
 
+    if (map_count(r->names) >= RECIPIENTS_LISTED_MAX)
+        return err_set(e, ERR_LIMIT, "too many lines");
     while (rest.n > 0 && rest.p[0] != ' ' && rest.p[0] != '\t')
         rest = slice_from(rest, 1);
-    name = lower(slice_sub(line, 0, line.n - rest.n), room);
+    name = slice_lower(slice_sub(line, 0, line.n - rest.n), room, sizeof room);
     if (name.n == 0 || name.p[0] == '@' || name.p[name.n - 1] == '@')
         return err_set(e, ERR_SYNTAX, "\"%.*s\" is no local part and no address",
                        SLICE_ARG(slice_sub(line, 0, 60)));
@@ -47,38 +39,17 @@ static int add_line(struct recipients *r, struct slice line, struct err *e)
 struct recipients *recipients_load(const char *path, struct err *e)
 {
     struct recipients *r = mem_alloc(sizeof *r);
-    char *text = NULL;
-    size_t cap = 0, number = 0;
-    ssize_t n;
 
     r->names = map_create(17);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        (void)err_system(e, errno, "recipients_file %s", path);
+    if (lines_each("recipients_file", path, add_line, r, e) < 0)
         recipients_destroy(&r);
-        return NULL;
-    }
-    while (r != NULL && (n = getline(&text, &cap, file)) >= 0) {
-        struct slice line = slice_trim((struct slice){text, (size_t)n}); /* not negative */
-        struct err why = {ERR_LIMIT, "too many lines"};
-
-        number++;
-        if (line.n == 0 || line.p[0] == '#')
-            continue;
-        if (map_count(r->names) >= RECIPIENTS_LISTED_MAX || add_line(r, line, &why) < 0) {
-            (void)err_set(e, ERR_SYNTAX, "%s:%zu: %s", path, number, why.text);
-            recipients_destroy(&r);
-        }
-    }
-    free(text);
-    (void)fclose(file);
     return r;
 }
 
 bool recipients_have(const struct recipients *r, struct slice address)
 {
     char room[ADDRESS_MAX_BYTES];
-    struct slice name = lower(address, room);
+    struct slice name = slice_lower(address, room, sizeof room);
     size_t at = slice_find_last(name, '@');
 
     return map_get(r->names, name) != NULL ||
