@@ -1,57 +1,33 @@
 /* DMARC rows are counted, reported once, and have ceilings; received reports count once. */
 #include "store/ledger/dmarc.h"
 
-#include "base/test.h"
-#include "store/ledger/reader.h"
-#include "store/spool/temp_test.h"
+#include "store/ledger/house_test.h"
 
 #define DAY_S INT64_C(86400)
 #define DAY INT64_C(20000)
 #define T0 (DAY * DAY_S + 100)
 
-static const char *dir;
-static struct ledger *l;
-static struct ledger_reader *reader;
 static struct arena *arena;
-static struct err e;
 
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", e.text);                                                                \
-    } while (0)
-
-static void open_ledger(void)
-{
-    char path[300];
-
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    OK(ledger_open(&(struct ledger_settings){.path = path, .now_ms = T0 * 1000}, &l, &e));
-    OK(ledger_reader_open(path, &reader, &e));
-}
-
-static void close_ledger(void)
+static void reopen(void)
 {
     ledger_reader_close(&reader);
     ledger_close(&l);
+    house_open((struct ledger_settings){.now_ms = T0 * 1000});
+    OK(ledger_reader_open(path, &reader, &e));
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    dir = temp_dir();
     arena = arena_create(1 << 20);
-    open_ledger();
-    return 0;
+    return house_set_up((struct ledger_settings){.now_ms = T0 * 1000});
 }
 
-static int tear_down(void **state)
+static int leave(void **state)
 {
-    (void)state;
-    close_ledger();
     arena_destroy(&arena);
-    temp_dir_remove(dir);
-    return 0;
+    return tear_down(state);
 }
 
 static bool count(const char *domain, const char *row, uint64_t n, int64_t now_s)
@@ -139,14 +115,12 @@ static void a_closed_period_is_reported_once(void **state)
     /* so it is when we died before the commit */
     OK(ledger_begin(l, &e));
     OK(ledger_dmarc_close(l, p.id, LEDGER_DMARC_SENT, T0 + 50, SLICE("d@a.example"), &e));
-    close_ledger();
-    open_ledger();
+    reopen();
     assert_int_equal(next_period(0, true).id, p.id);
     OK(ledger_begin(l, &e));
     OK(ledger_dmarc_close(l, p.id, LEDGER_DMARC_SENT, T0 + 50, SLICE("d@a.example"), &e));
     OK(ledger_commit(l, &e));
-    close_ledger();
-    open_ledger();
+    reopen();
     (void)next_period(0, false);
     /* what comes later that day is the next part */
     OK(ledger_begin(l, &e));
@@ -309,7 +283,7 @@ int main(void)
 {
 #define CASE(name, run)                                                                            \
     {                                                                                              \
-        name, run, set_up, tear_down, NULL                                                         \
+        name, run, set_up, leave, NULL                                                             \
     }
     static const struct CMUnitTest tests[] = {
         CASE("equal rows are counted", equal_rows_are_counted),

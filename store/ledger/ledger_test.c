@@ -1,49 +1,25 @@
 /* What is written is there, for the writer, for readers, and after everything went wrong. */
-#include "base/test.h"
-#include "store/ledger/reader.h"
-#include "store/spool/temp_test.h"
+
+#include "store/ledger/house_test.h"
 
 #define T0 INT64_C(1795000000000)
 #define DAY_MS_TEST INT64_C(86400000)
 
-static const char *dir;
-static char path[300];
-static struct ledger *l;
-static struct ledger_reader *reader;
 static struct id_maker maker;
-static struct err e;
 
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", e.text);                                                                \
-    } while (0)
+static const struct ledger_settings few_a_unit = {.now_ms = T0, .unit_recipients = 3};
 
 static void open_ledger(void)
 {
-    struct ledger_settings settings = {.path = path, .now_ms = T0, .unit_recipients = 3};
-
-    OK(ledger_open(&settings, &l, &e));
+    house_open(few_a_unit);
     maker.last_hi = ledger_last_id(l).hi;
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    dir = temp_dir();
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    maker = (struct id_maker){0};
-    open_ledger();
-    OK(ledger_reader_open(path, &reader, &e));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ledger_reader_close(&reader);
-    ledger_close(&l);
-    temp_dir_remove(dir);
+    (void)house_set_up(few_a_unit);
+    maker = (struct id_maker){.last_hi = ledger_last_id(l).hi};
     return 0;
 }
 

@@ -1,46 +1,14 @@
 /* Findings are compared with those before: what is news, what is not, and where it is read. */
 #include "store/ledger/notice.h"
 
-#include "base/test.h"
-#include "store/ledger/reader.h"
-#include "store/spool/temp_test.h"
+#include "store/ledger/house_test.h"
 
 #define T0 INT64_C(1795000000000)
-
-static const char *dir;
-static char path[300];
-static struct ledger *l;
-static struct ledger_reader *reader;
-static struct err e;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", e.text);                                                                \
-    } while (0)
-
-static void open_ledger(void)
-{
-    OK(ledger_open(&(struct ledger_settings){.path = path, .now_ms = T0}, &l, &e));
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    dir = temp_dir();
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    open_ledger();
-    OK(ledger_reader_open(path, &reader, &e));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ledger_reader_close(&reader);
-    ledger_close(&l);
-    temp_dir_remove(dir);
-    return 0;
+    return house_set_up((struct ledger_settings){.now_ms = T0});
 }
 
 /* "AREA RULE DETAIL" of a finding; the rule's first letter is its severity (g, h, w, e), a '?' ends
@@ -180,7 +148,7 @@ static void notices_stand_among_events(void **state)
     compare("dkim g-dkim", T0);
     OK(ledger_commit(l, &e));
     ledger_close(&l);
-    open_ledger();
+    house_open((struct ledger_settings){.now_ms = T0});
     OK(ledger_begin(l, &e));
     compare("dkim e-key", T0 + 1);
     note(m.id);

@@ -1,40 +1,14 @@
 /* Which local addresses mail left from: counted in memory, written once a group, kept a while. */
-#include "base/test.h"
-#include "store/ledger/reader.h"
-#include "store/spool/temp_test.h"
+
+#include "store/ledger/house_test.h"
 
 #define T0 INT64_C(1795000000000)
 #define DAY INT64_C(86400000)
 
-static const char *dir;
-static char path[300];
-static struct ledger *l;
-static struct ledger_reader *reader;
-static struct err e;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", e.text);                                                                \
-    } while (0)
-
 static int set_up(void **state)
 {
     (void)state;
-    dir = temp_dir();
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    OK(ledger_open(&(struct ledger_settings){.path = path, .now_ms = T0}, &l, &e));
-    OK(ledger_reader_open(path, &reader, &e));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ledger_reader_close(&reader);
-    ledger_close(&l);
-    temp_dir_remove(dir);
-    return 0;
+    return house_set_up((struct ledger_settings){.now_ms = T0});
 }
 
 static void add(const char *domain, const char *address, const char *via, int64_t now_ms)
@@ -143,7 +117,7 @@ static void a_day_has_a_ceiling(void **state)
             OK(ledger_commit(l, &e));
         if (i == 899) {
             ledger_close(&l);
-            OK(ledger_open(&(struct ledger_settings){.path = path, .now_ms = T0}, &l, &e));
+            house_open((struct ledger_settings){.now_ms = T0});
         }
     }
     OK(ledger_each_source(reader, count, n, &e));

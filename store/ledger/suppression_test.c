@@ -1,45 +1,15 @@
 /* Suppression and the counting of failures, as stored and as read. */
 #include "store/ledger/suppression.h"
 
-#include "base/test.h"
-#include "store/ledger/reader.h"
-#include "store/spool/temp_test.h"
+#include "store/ledger/house_test.h"
 
 #define T0 INT64_C(1795000000000)
 #define DAY INT64_C(86400000)
 
-static const char *dir;
-static struct ledger *l;
-static struct err e;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", e.text);                                                                \
-    } while (0)
-
-static void open_ledger(void)
-{
-    char path[300];
-
-    snprintf(path, sizeof path, "%s/ledger.db", dir);
-    OK(ledger_open(&(struct ledger_settings){.path = path, .now_ms = T0}, &l, &e));
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    dir = temp_dir();
-    open_ledger();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    ledger_close(&l);
-    temp_dir_remove(dir);
-    return 0;
+    return house_set_up((struct ledger_settings){.now_ms = T0});
 }
 
 static void suppress(const char *address, const char *scope, int64_t until_ms)
@@ -97,7 +67,7 @@ static void restart(void **state)
     (void)state;
     suppress("a@example.com", "", 0);
     ledger_close(&l);
-    open_ledger();
+    house_open((struct ledger_settings){.now_ms = T0});
     assert_true(is_suppressed("a@example.com", "news", T0));
 }
 
@@ -160,7 +130,7 @@ static void delivery(void **state)
     (void)state;
     assert_int_equal(fails(T0, 1, "mailbox_full"), 1);
     ledger_close(&l);
-    open_ledger(); /* the filter is loaded again */
+    house_open((struct ledger_settings){.now_ms = T0}); /* the filter is loaded again */
     OK(ledger_begin(l, &e));
     OK(ledger_clear_failures(l, SLICE("full@EXAMPLE.com"), SLICE("news"), &e));
     OK(ledger_commit(l, &e));
